@@ -9,9 +9,13 @@
 #ifndef NF_PAUSE_H
 #define NF_PAUSE_H
 
+#include <stdbool.h>
+
 #ifdef NFSHIM_PAUSE
 void nf_pause_init(const char *who); /* "shim.ids1", "xfer.ids1", "ctrl"; copied */
 void nf_pause(const char *point);
+/* The same without waiting: is the point still to be waited at? Marks the hit. */
+bool nf_pause_armed(const char *point);
 #else
 static inline void nf_pause_init(const char *who) { (void)who; }
 static inline void nf_pause(const char *point) { (void)point; }

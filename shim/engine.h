@@ -12,26 +12,42 @@
 #include <stdbool.h>
 
 /* Where packets go: the callback of the input call that is running. */
+struct nf_capture;
+
 struct nf_sink {
 	pcap_handler cb;
 	u_char *user;
+	pcap_t *handle;
 	int linktype;
-	bool nanosec;	 /* the handle's timestamps are in nanoseconds */
-	int delivered;	 /* packets given to the NF so far in this input call */
-	int limit;	 /* stop giving at this many, 0: no limit */
-	void *handle;	 /* pcap_t */
+	int snaplen;	  /* bytes the NF asked for */
+	bool nanosec;	  /* the handle's timestamps are in nanoseconds */
+	bool live;	  /* not a file */
+	bool in_callback; /* the NF is processing a packet */
+	bool broken;	  /* the NF called pcap_breakloop in this input call */
+	int delivered;	  /* packets given to the NF so far in this input call */
+	int limit;	  /* stop giving at this many, 0: no limit */
+	struct nf_capture *filter; /* of the handle, NULL: the NF set none */
 };
 
-/* True if a helper is linked or a move is armed: one load, tested per packet. */
-extern bool nf_engine_live;
+/* Is there anything but the NF's own work to do for a packet? Three loads. */
+bool nf_engine_idle(void);
 
 /* Give one packet from the NF's own input to the NF, or keep it. */
 void nf_engine_packet(struct nf_sink *s, const struct pcap_pkthdr *h, const u_char *data);
-/* Serve at a safe point. Returns true if there is more to do at once (do not sleep). */
+/* Serve at a safe point; @s is NULL outside an input call (then no packet can be given).
+ * Returns true if there is more to do at once (do not sleep). */
 bool nf_engine_safe_point(struct nf_sink *s);
+/* A move is on: waits are to be short, so that deadlines are kept. */
+bool nf_engine_armed(void);
+/* Packets the kernel dropped at the capture handle so far; a system call. */
+uint64_t nf_engine_kernel_drops(void);
 /* The input ended for good (end of file, break, error). */
 void nf_engine_input_end(struct nf_sink *s);
 /* Make the shim inert: abort what runs, say why. */
 void nf_engine_fail(const char *why);
+extern bool nf_inert;
+
+/* From the constructor. */
+void nf_engine_init(const char *name);
 
 #endif

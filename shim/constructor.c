@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Start: before main(), and so before any privilege drop. Whatever goes wrong
+ * here leaves the NF alone and says why.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine.h"
+#include "evlog.h"
+#include "link.h"
+#include "log.h"
+#include "msg.h"
+#include "pause.h"
+
+#define DEFAULT_DIR "/run/nfshim"
+
+static char who[NF_NAME_MAX + 8];
+static char name[NF_NAME_MAX];
+
+static bool name_is_good(const char *s)
+{
+	return *s && strlen(s) < NF_NAME_MAX && *s != '.' &&
+	       s[strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")] ==
+		       0;
+}
+
+static void inert(const char *why)
+{
+	nf_inert = true;
+	nf_err("inert: %s", why);
+}
+
+__attribute__((constructor)) static void start(void)
+{
+	const char *dir = getenv("NFSHIM_DIR");
+	const char *n = getenv("NFSHIM_NAME");
+	char text[256];
+	int err;
+
+	if (getenv("NFSHIM_OFF")) {
+		nf_inert = true;
+		return;
+	}
+	if (n)
+		snprintf(name, sizeof(name), "%s", n);
+	else
+		snprintf(name, sizeof(name), "%.40s.%d", program_invocation_short_name, getpid());
+	snprintf(who, sizeof(who), "nfshim[%s]", name);
+	nf_log_init(who);
+	if (!name_is_good(name)) {
+		inert("NFSHIM_NAME may hold letters, digits, '.', '_' and '-' only, and must not "
+		      "start with a dot");
+		return;
+	}
+	snprintf(text, sizeof(text), "shim.%s", name);
+	nf_pause_init(text);
+	err = nf_evlog_open(name);
+	if (err)
+		nf_warn("no event log: %s", strerror(-err));
+	nf_engine_init(name);
+	/* Children and wrappers inherit LD_PRELOAD; the name belongs to one process. */
+	err = nf_rendezvous_start(dir ? dir : DEFAULT_DIR, name);
+	if (err) {
+		snprintf(text, sizeof(text),
+			 "cannot open the control socket %.100s/%s.sock: %s (set NFSHIM_DIR)",
+			 dir ? dir : DEFAULT_DIR, name, strerror(-err));
+		inert(text);
+	}
+}

@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What happens to a packet, and what is done at a safe point.
+ *
+ * Theory of operation. One thread, the one that entered the input loop first,
+ * is the packet thread. Everything here runs in it: it takes records from the
+ * in ring, does a slice of whatever move it is part of, and only then lets the
+ * next packet through. So no state hook ever races with the NF, and a packet
+ * is never between "processed" and "cloned" when something else happens.
+ */
+#include "engine.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "evlog.h"
+#include "list.h"
+#include "log.h"
+#include "move.h"
+#include "pause.h"
+#include "provider.h"
+#include "real.h"
+#include "signals.h"
+#include "window.h"
+
+#define END_WAIT_NS 5000000000u /* at the end of input a move that can still finish may take */
+#define SLICE_NS    100000u	/* default slice */
+
+bool nf_inert;
+
+static struct nf_link *current; /* the link that the last safe point saw */
+static pcap_t *live_handle;
+static char instance[NF_NAME_MAX];
+
+void nf_engine_init(const char *name)
+{
+	strncpy(instance, name, sizeof(instance) - 1);
+	STAILQ_INIT(&nf_move.hold.q);
+}
+
+bool nf_engine_armed(void)
+{
+	return nf_move.side != NF_SIDE_NONE;
+}
+
+bool nf_engine_idle(void)
+{
+	return !nf_link_get() && !current && !nf_engine_armed() && !nf_evlog_on;
+}
+
+void nf_give(struct nf_sink *s, const struct pcap_pkthdr *h, const u_char *data, bool window)
+{
+	if (window)
+		nf_window_open();
+	s->in_callback = true;
+	s->cb(s->user, h, data);
+	s->in_callback = false;
+	if (window)
+		nf_window_close();
+	s->delivered++;
+}
+
+static void publish(void)
+{
+	struct nf_msg_status st = {.pid = (uint32_t)getpid(), .input = 1,
+				   .move = nf_move.id, .side = nf_move.side,
+				   .phase = nf_move.phase};
+	static struct nf_msg_status last;
+
+	strncpy(st.name, instance, sizeof(st.name) - 1);
+	strncpy(st.program, program_invocation_short_name, sizeof(st.program) - 1);
+	if (nf_provider.hooks.size)
+		strncpy(st.provider, nf_provider.hooks.name, sizeof(st.provider) - 1);
+	strncpy(st.reason, nf_provider.why, sizeof(st.reason) - 1);
+	if (!memcmp(&st, &last, sizeof(st)))
+		return;
+	last = st;
+	nf_status_publish(&st);
+}
+
+/* ---- the link ---- */
+
+static void link_changed(struct nf_link *l)
+{
+	if (current && l != current) {
+		if (nf_move.side == NF_SIDE_SRC)
+			nf_src_link_lost();
+		else if (nf_move.side == NF_SIDE_DST)
+			nf_dst_link_lost();
+		nf_report_drop_all();
+		nf_list_drop();
+		nf_link_retire(current);
+	}
+	current = l;
+}
+
+static void check_link(void)
+{
+	struct nf_link *l = nf_link_get();
+
+	if (l && !atomic_load_explicit(&l->up, memory_order_acquire))
+		l = NULL;
+	if (l != current)
+		link_changed(l);
+}
+
+/* ---- records from the helper ---- */
+
+/* -errno and a sentence why this shim cannot take part in a move. */
+static int refuse_begin(const struct nf_sink *s, const char **why)
+{
+	*why = NULL;
+	if (!nf_provider.hooks.size) {
+		*why = nf_provider.why;
+		return -ENOTSUP;
+	}
+	if (nf_engine_armed()) {
+		*why = "this instance is part of another move";
+		return -EBUSY;
+	}
+	if (s && s->linktype != DLT_EN10MB) {
+		*why = "the capture is not Ethernet: only Ethernet captures can be moved";
+		return -ENOTSUP;
+	}
+	return 0;
+}
+
+uint64_t nf_engine_kernel_drops(void)
+{
+	struct pcap_stat st;
+
+	if (!live_handle || nf_real.pcap_stats(live_handle, &st) < 0)
+		return 0;
+	return st.ps_drop;
+}
+
+static int take_options(const struct nf_rec *r, const uint8_t *payload, char *err, size_t n)
+{
+	char text[NF_SPACE_TEXT];
+	uint32_t len = nf_rec_payload(r);
+
+	strncpy(err, "malformed BEGIN", n);
+	if (len < sizeof(nf_move.opt))
+		return -EPROTO;
+	memcpy(&nf_move.opt, payload, sizeof(nf_move.opt));
+	len -= (uint32_t)sizeof(nf_move.opt);
+	if (nf_move.opt.space_len != len || len >= sizeof(text) || nf_move.opt.marks > NF_MARK_MAX)
+		return -EPROTO;
+	memcpy(text, payload + sizeof(nf_move.opt), len);
+	text[len] = 0;
+	if (!nf_move.opt.slice_us)
+		nf_move.opt.slice_us = SLICE_NS / 1000;
+	return nf_space_parse(text, &nf_move.space, err, n);
+}
+
+static void refuse(const struct nf_rec *r, int err, const char *why)
+{
+	struct nf_move keep = nf_move;
+
+	nf_move.id = r->move;
+	nf_report(NF_REC_FAILED, (uint64_t)-err, NULL, 0, why, (uint32_t)strlen(why));
+	nf_move = keep;
+}
+
+static void begin(const struct nf_rec *r, const uint8_t *payload, struct nf_sink *s)
+{
+	const char *why;
+	char err[NF_TEXT_MAX];
+	int rc = refuse_begin(s, &why);
+
+	if (rc) {
+		refuse(r, rc, why);
+		return;
+	}
+	rc = take_options(r, payload, err, sizeof(err));
+	if (!rc)
+		nf_move.frags = nf_frags_new();
+	if (rc || !nf_move.frags) {
+		nf_move_forget();
+		refuse(r, rc ? rc : -ENOMEM, rc ? err : "out of memory");
+		return;
+	}
+	nf_move.id = r->move;
+	nf_move.side = r->type == NF_REC_BEGIN_SRC ? NF_SIDE_SRC : NF_SIDE_DST;
+	nf_move.phase = NF_PHASE_BEGUN;
+	nf_move.began = nf_now_ns();
+	nf_move.drops_at_begin = nf_engine_kernel_drops();
+	nf_signals_arm(nf_provider.hooks.sweep_signals);
+	if (nf_move.side == NF_SIDE_SRC)
+		nf_src_begin(r);
+	else
+		nf_dst_begin(r);
+}
+
+/* A record of a move that this shim does not know (any more). Orders are answered, so that a
+ * controller that repeats itself comes to an end; data is dropped. */
+static void stray(const struct nf_rec *r)
+{
+	if (r->type >= NF_REC_ABORT && r->type <= NF_REC_END) {
+		struct nf_move keep = nf_move;
+
+		nf_move.id = r->move;
+		nf_report(NF_REC_OVER, 0, NULL, 0, NULL, 0);
+		nf_move = keep;
+	} else {
+		nf_move.stats.discarded++;
+	}
+}
+
+static void dispatch(const struct nf_rec *r, const uint8_t *payload, struct nf_sink *s)
+{
+	if (r->type == NF_REC_BEGIN_DST || r->type == NF_REC_BEGIN_SRC)
+		begin(r, payload, s);
+	else if (r->type == NF_REC_LIST)
+		nf_list_begin(r, payload);
+	else if (!nf_engine_armed() || r->move != nf_move.id)
+		stray(r);
+	else if (nf_move.side == NF_SIDE_SRC)
+		nf_src_record(r);
+	else
+		nf_dst_record(r, payload, s);
+}
+
+static bool full(const struct nf_sink *s)
+{
+	return s && ((s->limit && s->delivered >= s->limit) || s->broken);
+}
+
+/* True if records are left. */
+static bool take_records(struct nf_sink *s)
+{
+	uint64_t slice = nf_move.opt.slice_us ? nf_move.opt.slice_us * 1000u : SLICE_NS;
+	uint64_t until = 0;
+	const uint8_t *payload;
+	const struct nf_rec *r;
+	struct nf_rec hdr;
+	unsigned left = nf_move.opt.slice_flows;
+	int err = 0;
+
+	while (current && (r = nf_ring_peek(current->in, &hdr, &payload, &err))) {
+		if (full(s) || (!s && nf_dst_wants_sink(r)))
+			return true;
+		dispatch(r, payload, s);
+		if (!current)
+			return false;
+		nf_ring_next(current->in);
+		if (!until)
+			until = nf_now_ns() + slice;
+		if ((left && --left == 0) || nf_now_ns() >= until)
+			return true;
+	}
+	if (err)
+		nf_engine_fail("nfxfer wrote a malformed record: is it of the same version?");
+	return false;
+}
+
+/* Inert with a move on: what is held belongs to the NF; its state is not touched again. */
+static void wind_down(struct nf_sink *s)
+{
+	if (!s || !nf_engine_armed())
+		return;
+	if (nf_move.side == NF_SIDE_DST)
+		nf_dst_give_all(s);
+	nf_report_flush();
+	nf_move_forget();
+}
+
+bool nf_engine_safe_point(struct nf_sink *s)
+{
+	bool more = false;
+
+	if (nf_inert) {
+		wind_down(s);
+		return false;
+	}
+	if (s)
+		live_handle = s->live ? s->handle : NULL;
+	check_link();
+	if (nf_engine_armed() && nf_signals_pending())
+		nf_signals_safe_point();
+	if (current) {
+		more = take_records(s);
+		nf_report_flush();
+		more |= nf_list_step();
+	}
+	if (nf_move.side == NF_SIDE_SRC)
+		more |= nf_src_step();
+	else if (nf_move.side == NF_SIDE_DST)
+		more |= nf_dst_step(s);
+	publish();
+	return more;
+}
+
+/* ---- packets ---- */
+
+#ifdef NFSHIM_PAUSE
+/* Tests stop the packet thread before packet N of a file and let safe points go on. */
+static void pause_at(struct nf_sink *s)
+{
+	static long at = -2;
+	static uint64_t n;
+	const char *e;
+
+	if (at == -2)
+		at = (e = getenv("NFSHIM_PAUSE_AT")) ? atol(e) : -1;
+	if (at >= 0 && n++ == (uint64_t)at)
+		while (nf_pause_armed("at")) {
+			nf_engine_safe_point(s);
+			usleep(200);
+		}
+}
+#else
+static inline void pause_at(struct nf_sink *s)
+{
+	(void)s;
+}
+#endif
+
+void nf_engine_packet(struct nf_sink *s, const struct pcap_pkthdr *h, const u_char *data)
+{
+	struct nf_packet_view p = {.h = h, .data = data, .sec = h->ts.tv_sec};
+	bool process = true;
+
+	pause_at(s);
+	nf_engine_safe_point(s);
+	p.nsec = (uint32_t)(s->nanosec ? h->ts.tv_usec : h->ts.tv_usec * 1000);
+	if (nf_evlog_on) {
+		p.id = nf_evlog_id(data, h->caplen, h->len);
+		nf_flow_parse(data, h->caplen, nf_move.frags, &p.flow, NULL);
+	}
+	if (nf_move.side == NF_SIDE_SRC)
+		process = nf_src_before(&p, s);
+	else if (nf_move.side == NF_SIDE_DST)
+		process = nf_dst_before(&p, s);
+	if (!process)
+		return;
+	if (nf_evlog_on)
+		nf_evlog_put(NF_EV_PROCESSED, p.id, &p.flow, 0, 0, true);
+	nf_give(s, h, data, false);
+	if (nf_move.side == NF_SIDE_SRC)
+		nf_src_after(&p, s);
+}
+
+/* ---- ends ---- */
+
+static void on_terminate(void)
+{
+	if (nf_move.side == NF_SIDE_SRC)
+		nf_src_quit();
+	else if (nf_move.side == NF_SIDE_DST)
+		nf_dst_quit();
+}
+
+void nf_engine_input_end(struct nf_sink *s)
+{
+	uint64_t until = nf_now_ns() + END_WAIT_NS;
+	struct timespec nap = {.tv_nsec = 100000};
+
+	nf_engine_safe_point(s);
+	/* A move that is past the route can be finished, and must be. */
+	while (nf_engine_armed() && current && !nf_move.failed && nf_now_ns() < until &&
+	       (nf_move.phase == NF_PHASE_MARKED || nf_move.phase == NF_PHASE_READY))
+		if (!nf_engine_safe_point(s))
+			nanosleep(&nap, NULL);
+	on_terminate();
+	nf_report_flush();
+}
+
+void nf_engine_fail(const char *why)
+{
+	if (nf_inert)
+		return;
+	nf_inert = true;
+	nf_err("inert from now on: %s", why);
+	strncpy(nf_provider.why, why, sizeof(nf_provider.why) - 1);
+	nf_provider.hooks.size = 0;
+	nf_move_fail(-EIO, "the shim of this NF stopped: %s", why);
+	publish();
+}
+
+__attribute__((constructor)) static void set_terminate(void)
+{
+	nf_signals_on_terminate = on_terminate;
+}

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Input by libpcap: our callback stands between libpcap and the NF's.
+ *
+ * Injected, held and MARK packets count as the NF's API defines: cnt and return
+ * values count what the NF was given, pcap_stats shows the interface's own
+ * packets only. Only the outermost input call of the packet thread is ours:
+ * libpcap calls itself (pcap_next uses pcap_dispatch).
+ */
+#include "in_pcap.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "engine.h"
+#include "link.h"
+#include "mark_filter.h"
+#include "move.h"
+#include "provider.h"
+#include "real.h"
+#include "window.h"
+
+__thread struct nf_sink *nf_sink_now __attribute__((tls_model("initial-exec")));
+
+static pthread_t packet_thread;
+static struct nf_capture captures[NF_CAPTURES];
+
+struct nf_capture *nf_capture_find(const pcap_t *p, bool add)
+{
+	struct nf_capture *free_slot = NULL;
+
+	for (int i = 0; i < NF_CAPTURES; i++) {
+		if (captures[i].handle == p)
+			return &captures[i];
+		if (!captures[i].handle && !free_slot)
+			free_slot = &captures[i];
+	}
+	if (!add || !free_slot)
+		return NULL;
+	memset(free_slot, 0, sizeof(*free_slot));
+	free_slot->fd = -1;
+	free_slot->handle = p;
+	return free_slot;
+}
+
+bool nf_capture_fd(int fd)
+{
+	for (int i = 0; i < NF_CAPTURES; i++)
+		if (captures[i].handle && captures[i].fd == fd)
+			return fd >= 0;
+	return false;
+}
+
+bool nf_is_packet_thread(void)
+{
+	return atomic_load_explicit(&nf_packet_thread_known, memory_order_relaxed) &&
+	       pthread_equal(packet_thread, pthread_self());
+}
+
+/* The first thread in the input loop is the packet thread; others pass by the shim. */
+static bool ours(void)
+{
+	bool no = false;
+
+	if (nf_inert && !nf_engine_armed())
+		return false;
+	if (nf_sink_now)
+		return false;
+	if (!atomic_load_explicit(&nf_packet_thread_known, memory_order_acquire)) {
+		packet_thread = pthread_self();
+		atomic_compare_exchange_strong(&nf_packet_thread_known, &no, true);
+	}
+	return nf_is_packet_thread();
+}
+
+static void on_packet(u_char *arg, const struct pcap_pkthdr *h, const u_char *data)
+{
+	struct nf_sink *s = (struct nf_sink *)arg;
+
+	atomic_store_explicit(&nf_packets_seen,
+			      atomic_load_explicit(&nf_packets_seen, memory_order_relaxed) + 1,
+			      memory_order_relaxed);
+	if (__builtin_expect(s->filter != NULL, 0) && nf_mark_filter_hit(data, h->caplen) &&
+	    !nf_mark_filter_wanted(s->filter, h, data)) {
+		s->filter->marks++;
+		if (!nf_engine_armed() || !nf_mark_is(data, h->caplen))
+			return;
+	}
+	if (nf_engine_idle()) {
+		s->in_callback = true;
+		s->cb(s->user, h, data);
+		s->in_callback = false;
+		s->delivered++;
+		return;
+	}
+	nf_engine_packet(s, h, data);
+}
+
+static void enter(struct nf_sink *s, pcap_t *p, pcap_handler cb, u_char *user)
+{
+	static bool entered;
+	struct nf_capture *c = nf_capture_find(p, true);
+
+	memset(s, 0, sizeof(*s));
+	s->cb = cb;
+	s->user = user;
+	s->handle = p;
+	s->linktype = nf_real.pcap_datalink(p);
+	s->snaplen = nf_real.pcap_snapshot(p);
+	s->nanosec = nf_real.pcap_get_tstamp_precision(p) == PCAP_TSTAMP_PRECISION_NANO;
+	s->live = nf_real.pcap_file(p) == NULL;
+	if (c) {
+		c->fd = s->live ? nf_real.pcap_get_selectable_fd(p) : -1;
+		s->filter = c->has_filter ? c : NULL;
+	}
+	if (!entered) {
+		entered = true;
+		nf_rendezvous_ensure();
+		nf_provider_attach((const void *)cb, p, user);
+	}
+	nf_sink_now = s;
+	nf_engine_safe_point(s);
+}
+
+static int leave(struct nf_sink *s, int rc, bool ended)
+{
+	int e = errno;
+
+	if (nf_window)
+		nf_window_close();
+	s->in_callback = false;
+	if (ended)
+		nf_engine_input_end(s);
+	else
+		nf_engine_safe_point(NULL);
+	nf_sink_now = NULL;
+	errno = e;
+	return rc;
+}
+
+/* A limit: libpcap is asked again for what it kept from the NF (MARK, held packets). */
+static int loop_counted(struct nf_sink *s, int cnt)
+{
+	int n;
+
+	s->limit = cnt;
+	while (s->delivered < cnt) {
+		n = nf_real.pcap_dispatch(s->handle, cnt - s->delivered, on_packet, (u_char *)s);
+		if (n == PCAP_ERROR_BREAK && !s->broken && s->delivered >= cnt)
+			break; /* our own, from a wait */
+		if (n < 0)
+			return n;
+		if (n == 0 && !s->live)
+			break;
+	}
+	return 0;
+}
+
+int pcap_loop(pcap_t *p, int cnt, pcap_handler cb, u_char *user)
+{
+	struct nf_sink s;
+	int rc;
+
+	if (!ours())
+		return nf_real.pcap_loop(p, cnt, cb, user);
+	enter(&s, p, cb, user);
+	if (cnt > 0)
+		rc = loop_counted(&s, cnt);
+	else
+		rc = nf_real.pcap_loop(p, cnt, on_packet, (u_char *)&s);
+	return leave(&s, rc, rc < 0 || (!s.live && (cnt <= 0 || s.delivered < cnt)));
+}
+
+int pcap_dispatch(pcap_t *p, int cnt, pcap_handler cb, u_char *user)
+{
+	struct nf_sink s;
+	int rc, before;
+
+	if (!ours())
+		return nf_real.pcap_dispatch(p, cnt, cb, user);
+	enter(&s, p, cb, user);
+	s.limit = cnt > 0 ? cnt : 0;
+	before = s.delivered;
+	if (before && (!s.live || !nf_capture_readable(p)))
+		return leave(&s, before, false); /* nothing else is there: do not block */
+	if (s.limit && s.delivered >= s.limit)
+		return leave(&s, s.delivered, false);
+	rc = nf_real.pcap_dispatch(p, s.limit ? s.limit - s.delivered : cnt, on_packet,
+				   (u_char *)&s);
+	if (rc >= 0 || (rc == PCAP_ERROR_BREAK && !s.broken && s.delivered)) {
+		bool eof = rc == 0 && !s.live && !s.delivered;
+
+		return leave(&s, s.delivered, eof);
+	}
+	return leave(&s, rc, true);
+}
+
+void pcap_breakloop(pcap_t *p)
+{
+	if (nf_sink_now && nf_sink_now->handle == p)
+		nf_sink_now->broken = true;
+	nf_real.pcap_breakloop(p);
+}
+
+int pcap_setfilter(pcap_t *p, struct bpf_program *prog)
+{
+	return nf_mark_filter_set(p, prog);
+}
+
+int pcap_stats(pcap_t *p, struct pcap_stat *st)
+{
+	int rc = nf_real.pcap_stats(p, st);
+	struct nf_capture *c = rc == 0 ? nf_capture_find(p, false) : NULL;
+
+	if (c && st->ps_recv >= c->marks)
+		st->ps_recv -= c->marks;
+	return rc;
+}
+
+void pcap_close(pcap_t *p)
+{
+	struct nf_capture *c = nf_capture_find(p, false);
+
+	if (c)
+		nf_mark_filter_forget(c);
+	nf_real.pcap_close(p);
+}

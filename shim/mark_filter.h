@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* MARK passes the NF's capture filter; nothing else that the NF did not ask for does. */
+#ifndef NF_MARK_FILTER_H
+#define NF_MARK_FILTER_H
+
+#include "in_pcap.h"
+
+/* pcap_setfilter: the NF's program behind an accept for MARK's EtherType. */
+int nf_mark_filter_set(pcap_t *p, struct bpf_program *prog);
+void nf_mark_filter_forget(struct nf_capture *c); /* also frees the slot */
+/* Is the frame of MARK's EtherType? */
+bool nf_mark_filter_hit(const u_char *data, bpf_u_int32 caplen);
+/* Did the NF's own filter ask for this frame? */
+bool nf_mark_filter_wanted(const struct nf_capture *c, const struct pcap_pkthdr *h,
+			   const u_char *data);
+
+#endif
