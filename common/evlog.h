@@ -30,7 +30,7 @@ enum nf_ev {
 	NF_EV_COMMIT,	     /* the flow is this instance's from here on (id 0) */
 };
 
-struct nf_ev_rec { /* 80 bytes */
+struct nf_ev_rec {
 	uint64_t seq;	/* order within the file, from 1 */
 	uint64_t id;	/* nf_evlog_id of the packet, 0 if none */
 	uint64_t ns;	/* CLOCK_MONOTONIC */
@@ -40,6 +40,16 @@ struct nf_ev_rec { /* 80 bytes */
 	uint8_t output; /* 1 if the NF's output was let through */
 	uint16_t zero;
 	struct nfshim_flow flow;
+	uint32_t zero2;
+};
+
+#define NF_EV_MAGIC 0x474f4c564546534eull /* "NSFEVLOG" */
+#define NF_EV_HEAD  4096		  /* bytes before the first record */
+
+struct nf_ev_head {
+	uint64_t magic;
+	_Atomic uint64_t count; /* events put; more than fit: the log is cut */
+	char instance[64];
 };
 
 extern bool nf_evlog_on; /* one test on the fast path */

@@ -11,6 +11,8 @@
 #include "engine.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -296,20 +298,28 @@ bool nf_engine_safe_point(struct nf_sink *s)
 /* ---- packets ---- */
 
 #ifdef NFSHIM_PAUSE
-/* Tests stop the packet thread before packet N of a file and let safe points go on. */
+/* $NFSHIM_PAUSE_AT=N,M,…: tests stop the packet thread before packets N, M, … of its input, and
+ * safe points go on. */
 static void pause_at(struct nf_sink *s)
 {
-	static long at = -2;
+	static const char *next;
 	static uint64_t n;
-	const char *e;
+	static bool started;
+	char point[32];
 
-	if (at == -2)
-		at = (e = getenv("NFSHIM_PAUSE_AT")) ? atol(e) : -1;
-	if (at >= 0 && n++ == (uint64_t)at)
-		while (nf_pause_armed("at")) {
-			nf_engine_safe_point(s);
-			usleep(200);
-		}
+	if (!started) {
+		next = getenv("NFSHIM_PAUSE_AT");
+		started = true;
+	}
+	if (!next || n++ != strtoull(next, NULL, 10))
+		return;
+	snprintf(point, sizeof(point), "at.%llu", (unsigned long long)(n - 1));
+	next = strchr(next, ',');
+	next = next ? next + 1 : NULL;
+	while (nf_pause_armed(point)) {
+		nf_engine_safe_point(s);
+		usleep(200);
+	}
 }
 #else
 static inline void pause_at(struct nf_sink *s)

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A client of two rendezvous sockets that plays helpers and controller for a
+ * move between NFs that read files: no nfxfer, no switch. The MARK frame is in
+ * the source's file (tests/tools/split_at).
+ *
+ *   roundtrip DIR SRC DST SPACE SLICE_FLOWS MOVE SECRET_HEX GO_SRC GO_END GO_DST [drop-state]
+ *
+ * GO_* are pause files of the shims (common/pause.h); removing them lets the
+ * source start into the move, meet its MARK, and the destination start.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "conn.h"
+#include "ring.h"
+
+#define STALL_S 30
+
+struct side {
+	const char *name;
+	struct nf_conn *conn;
+	struct nf_ring *in, *out; /* as the shim sees them */
+	int doorbell;
+};
+
+static bool drop_state;
+static struct nf_rec_stats over_stats[2];
+
+static void die(const char *what, const char *why)
+{
+	fprintf(stderr, "roundtrip: %s: %s\n", what, why);
+	exit(1);
+}
+
+static void dial(struct side *s, const char *dir)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	struct nf_msg m = {.type = NF_MSG_HELLO};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fds[3], tries = 0, rc;
+
+	snprintf(a.sun_path, sizeof(a.sun_path), "%s/%s.sock", dir, s->name);
+	while (connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
+		if (tries++ > 500 || usleep(10000))
+			die(a.sun_path, strerror(errno));
+	s->conn = nf_conn_new(fd);
+	m.hello.version = NF_PROTO_VERSION;
+	m.hello.role = NF_ROLE_HELPER;
+	snprintf(m.hello.name, sizeof(m.hello.name), "%s", s->name);
+	rc = nf_conn_send(s->conn, &m);
+	if (!rc)
+		rc = nf_conn_recv_wait(s->conn, &m, 5000);
+	if (rc || m.type != NF_MSG_HELLO)
+		die(s->name, rc ? strerror(-rc) : m.type == NF_MSG_REFUSED ? m.text : "no HELLO");
+	if (nf_conn_take_fds(s->conn, fds, 3) != 3 || nf_ring_attach(fds[0], &s->in) ||
+	    nf_ring_attach(fds[1], &s->out))
+		die(s->name, "no rings");
+	s->doorbell = fds[2];
+}
+
+static void push(struct side *s, const struct nf_rec *r, const void *payload)
+{
+	struct nf_rec *slot;
+	uint64_t one = 1;
+
+	for (int i = 0; !(slot = nf_ring_reserve(s->in, r->len)); i++)
+		if (i > STALL_S * 1000 || usleep(1000))
+			die(s->name, "does not take records");
+	memcpy(slot, r, sizeof(*r));
+	if (nf_rec_payload(r))
+		memcpy(slot + 1, payload, nf_rec_payload(r));
+	nf_ring_commit(s->in, slot);
+	if (write(s->doorbell, &one, sizeof(one)) < 0)
+		die(s->name, "doorbell");
+}
+
+static void order(struct side *s, enum nf_rec_type t, uint64_t move)
+{
+	struct nf_rec r = {.len = sizeof(r), .type = (uint8_t)t, .move = move};
+
+	push(s, &r, NULL);
+}
+
+static void begin(struct side *s, enum nf_rec_type t, uint64_t move, const char *space,
+		  unsigned slice, const char *hex)
+{
+	uint8_t buf[sizeof(struct nf_rec_begin) + 4096];
+	struct nf_rec_begin *b = (struct nf_rec_begin *)buf;
+	struct nf_rec r = {.type = (uint8_t)t, .move = move};
+	unsigned byte;
+
+	memset(b, 0, sizeof(*b));
+	b->slice_us = 1000000;
+	b->slice_flows = slice;
+	b->hold_packets = 1000000;
+	b->hold_bytes = 1u << 30;
+	b->marks = 1;
+	for (int i = 0; i < NF_MARK_SECRET && sscanf(hex + 2 * i, "%2x", &byte) == 1; i++)
+		b->mark[0][i] = (uint8_t)byte;
+	b->space_len = (uint32_t)strlen(space);
+	memcpy(buf + sizeof(*b), space, b->space_len);
+	r.len = (uint32_t)(sizeof(r) + sizeof(*b) + b->space_len);
+	push(s, &r, buf);
+}
+
+/* Pass on what the shims say until @want comes out of side @from. */
+static void relay_until(struct side *sd, int from, enum nf_rec_type want)
+{
+	time_t start = time(NULL);
+
+	while (time(NULL) - start < STALL_S) {
+		for (int i = 0; i < 2; i++) {
+			const uint8_t *payload;
+			struct nf_rec hdr;
+			int err = 0;
+			const struct nf_rec *r = nf_ring_peek(sd[i].out, &hdr, &payload, &err);
+
+			if (err)
+				die(sd[i].name, "malformed record");
+			if (!r)
+				continue;
+			if (r->type == NF_REC_FAILED) {
+				fprintf(stderr, "roundtrip: %s: %.*s\n", sd[i].name,
+					(int)nf_rec_payload(r), (const char *)payload);
+				exit(3);
+			}
+			if (r->type == NF_REC_OVER)
+				memcpy(&over_stats[i], payload, sizeof(over_stats[i]));
+			if (r->type >= NF_REC_STATE && r->type <= NF_REC_DONE &&
+			    !(drop_state && r->type == NF_REC_STATE))
+				push(&sd[1 - i], r, payload);
+			if (getenv("ROUNDTRIP_DEBUG"))
+				fprintf(stderr, "%s: %s v %llu\n", sd[i].name, nf_rec_name(r->type),
+					(unsigned long long)r->version);
+			nf_ring_next(sd[i].out);
+			if (i == from && hdr.type == want)
+				return;
+		}
+		usleep(20);
+	}
+	die(sd[from].name, "did not answer in time");
+}
+
+int main(int argc, char **argv)
+{
+	struct side sd[2];
+	uint64_t move;
+
+	if (argc < 11) {
+		fprintf(stderr, "usage: roundtrip DIR SRC DST SPACE SLICE MOVE SECRET GO_SRC GO_END "
+				"GO_DST [drop-state]\n");
+		return 2;
+	}
+	drop_state = argc > 11;
+	move = strtoull(argv[6], NULL, 10);
+	sd[0].name = argv[2];
+	sd[1].name = argv[3];
+	dial(&sd[0], argv[1]);
+	dial(&sd[1], argv[1]);
+	begin(&sd[1], NF_REC_BEGIN_DST, move, argv[4], 0, argv[7]);
+	relay_until(sd, 1, NF_REC_BEGUN);
+	begin(&sd[0], NF_REC_BEGIN_SRC, move, argv[4], (unsigned)atoi(argv[5]), argv[7]);
+	relay_until(sd, 0, NF_REC_BEGUN);
+	unlink(argv[8]);
+	relay_until(sd, 0, NF_REC_EXPORTED);
+	order(&sd[1], NF_REC_PREPARE, move);
+	relay_until(sd, 1, NF_REC_PREPARED);
+	order(&sd[0], NF_REC_PREPARE, move);
+	relay_until(sd, 1, NF_REC_READY);
+	unlink(argv[10]);
+	unlink(argv[9]);
+	relay_until(sd, 0, NF_REC_MARKED);
+	relay_until(sd, 1, NF_REC_COMMITTED);
+	relay_until(sd, 0, NF_REC_OVER);
+	order(&sd[1], NF_REC_END, move);
+	relay_until(sd, 1, NF_REC_OVER);
+	printf("flows %llu/%llu records %llu/%llu shared %llu bytes %llu clones %llu/%llu "
+	       "held %llu slices %llu slice_max_us %llu\n",
+	       (unsigned long long)over_stats[0].flows, (unsigned long long)over_stats[1].flows,
+	       (unsigned long long)over_stats[0].records, (unsigned long long)over_stats[1].records,
+	       (unsigned long long)over_stats[0].shared,
+	       (unsigned long long)over_stats[0].state_bytes,
+	       (unsigned long long)over_stats[0].clones, (unsigned long long)over_stats[1].clones,
+	       (unsigned long long)over_stats[1].held, (unsigned long long)over_stats[0].slices,
+	       (unsigned long long)over_stats[0].slice_max_ns / 1000);
+	return 0;
+}
