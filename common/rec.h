@@ -75,7 +75,7 @@ struct nf_rec {
 	struct nfshim_flow flow;
 };
 
-_Static_assert(sizeof(struct nf_rec) == 96, "header layout is part of the ring's ABI");
+_Static_assert(sizeof(struct nf_rec) == 88, "header layout is part of the ring's ABI");
 
 static inline uint32_t nf_rec_payload(const struct nf_rec *r)
 {
