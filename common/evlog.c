@@ -20,7 +20,7 @@ static struct nf_ev_head *head;
 static struct nf_ev_rec *recs;
 static uint64_t cap, count;
 
-_Static_assert(sizeof(struct nf_ev_rec) == 96, "the checker reads this layout");
+_Static_assert(sizeof(struct nf_ev_rec) == 88, "the checker reads this layout");
 
 static void expand(const char *tmpl, const char *instance, char *out, size_t n)
 {

@@ -10,6 +10,7 @@
 #ifndef NF_MSG_H
 #define NF_MSG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
