@@ -165,11 +165,7 @@ bool nf_capture_readable(pcap_t *p)
 	return f.fd >= 0 && nf_real.poll(&f, 1, 0) > 0;
 }
 
-/* Fortified callers. */
-int __poll_chk(struct pollfd *fds, nfds_t n, int timeout, size_t size);
-int __ppoll_chk(struct pollfd *fds, nfds_t n, const struct timespec *t, const sigset_t *mask,
-		size_t size);
-
+/* Fortified callers: n that does not fit @size ends the program there. */
 int __poll_chk(struct pollfd *fds, nfds_t n, int timeout, size_t size)
 {
 	if (n > size / sizeof(*fds) || !ours(fds, n))

@@ -24,6 +24,9 @@ struct nf_link {
  * the caller makes the shim inert and loud on failure. Again after fork. */
 int nf_rendezvous_start(const char *dir, const char *name);
 
+/* At the first input call: a daemonised child starts its own service thread. */
+void nf_rendezvous_ensure(void);
+
 /* The current link, NULL if no helper; one atomic load. A link that is !up is to be retired. */
 struct nf_link *nf_link_get(void);
 void nf_link_retire(struct nf_link *l);

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Our descriptors, and the kinds of the NF's. */
+#include "fds.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "real.h"
+
+#define HIGH 512 /* ours live from here on if the limit allows */
+
+static _Atomic int ours[NF_FDS_OURS]; /* fd + 1, 0: free */
+static _Atomic int lowest = INT_MAX;
+
+bool nf_fd_is_ours(int fd)
+{
+	if (fd < atomic_load_explicit(&lowest, memory_order_relaxed))
+		return false;
+	for (int i = 0; i < NF_FDS_OURS; i++)
+		if (atomic_load_explicit(&ours[i], memory_order_relaxed) == fd + 1)
+			return true;
+	return false;
+}
+
+int nf_fd_hide(int fd)
+{
+	int high = fcntl(fd, F_DUPFD_CLOEXEC, HIGH), zero;
+
+	if (high < 0) /* the NF has a low limit */
+		high = fd;
+	else
+		nf_real.close(fd);
+	for (int i = 0; i < NF_FDS_OURS; i++) {
+		zero = 0;
+		if (atomic_compare_exchange_strong(&ours[i], &zero, high + 1)) {
+			if (high < atomic_load(&lowest))
+				atomic_store(&lowest, high);
+			return high;
+		}
+	}
+	nf_real.close(high);
+	return -EMFILE;
+}
+
+void nf_fd_unhide(int fd)
+{
+	for (int i = 0; i < NF_FDS_OURS; i++) {
+		int want = fd + 1;
+
+		if (atomic_compare_exchange_strong(&ours[i], &want, 0))
+			return;
+	}
+}
+
+static bool socket_is_output(int fd)
+{
+	union {
+		struct sockaddr sa;
+		struct sockaddr_un un;
+		char room[256];
+	} peer;
+	socklen_t len = sizeof(int);
+	int domain = 0;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0 || domain != AF_UNIX)
+		return true;
+	/* A unix socket to a named peer is output (syslog, a log daemon); a socketpair is not. */
+	memset(&peer, 0, sizeof(peer));
+	len = sizeof(peer);
+	if (getpeername(fd, &peer.sa, &len) < 0)
+		return true; /* sendto by name */
+	return len > offsetof(struct sockaddr_un, sun_path);
+}
+
+static bool pipe_is_output(int fd)
+{
+	char link[64], target[64];
+	ssize_t n;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, target, sizeof(target) - 1);
+	if (n < 0)
+		return true;
+	target[n] = 0;
+	/* Standard output into a pipe is output: another process reads it. */
+	return fd == STDOUT_FILENO || fd == STDERR_FILENO || strncmp(target, "pipe:", 5) != 0;
+}
+
+bool nf_fd_is_output(int fd)
+{
+	struct stat st;
+	int e = errno;
+	bool out = true;
+
+	if (nf_fd_is_ours(fd))
+		return false;
+	if (fstat(fd, &st) == 0) {
+		if (S_ISSOCK(st.st_mode))
+			out = socket_is_output(fd);
+		else if (S_ISFIFO(st.st_mode))
+			out = pipe_is_output(fd);
+		else if (S_ISREG(st.st_mode))
+			out = fcntl(fd, F_GET_SEALS) < 0; /* else a memfd */
+		else
+			out = S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode); /* not eventfd, timerfd… */
+	}
+	errno = e;
+	return out;
+}
+
+bool nf_fd_is_open(int fd)
+{
+	int e = errno;
+
+	if (fcntl(fd, F_GETFD) < 0)
+		return false;
+	errno = e;
+	return true;
+}
+
+/* ---- the NF closes ---- */
+
+int close(int fd)
+{
+	if (nf_fd_is_ours(fd)) {
+		errno = EBADF;
+		return -1;
+	}
+	return nf_real.close(fd);
+}
+
+/* Close [first, last] but for ours. */
+static int close_around(unsigned first, unsigned last, int flags)
+{
+	unsigned from = first;
+	int rc = 0;
+
+	for (;;) {
+		unsigned stop = UINT_MAX;
+
+		for (int i = 0; i < NF_FDS_OURS; i++) {
+			int fd = atomic_load(&ours[i]) - 1;
+
+			if (fd >= 0 && (unsigned)fd >= from && (unsigned)fd < stop)
+				stop = (unsigned)fd;
+		}
+		if (stop > last)
+			return from <= last ? nf_real.close_range(from, last, flags) : rc;
+		if (stop > from)
+			rc = nf_real.close_range(from, stop - 1, flags);
+		if (rc < 0 || stop == UINT_MAX)
+			return rc;
+		from = stop + 1;
+	}
+}
+
+int close_range(unsigned first, unsigned last, int flags)
+{
+	if (first > last) {
+		errno = EINVAL;
+		return -1;
+	}
+	return close_around(first, last, flags);
+}
+
+void closefrom(int low)
+{
+	if (close_around(low < 0 ? 0 : (unsigned)low, UINT_MAX, 0) < 0)
+		for (int fd = low < 0 ? 0 : low; fd < 65536; fd++) /* a kernel without close_range */
+			close(fd);
+}
+
+int dup2(int from, int to)
+{
+	if (nf_fd_is_ours(to) || nf_fd_is_ours(from)) {
+		errno = EBADF;
+		return -1;
+	}
+	return nf_real.dup2(from, to);
+}
+
+int dup3(int from, int to, int flags)
+{
+	if (nf_fd_is_ours(to) || nf_fd_is_ours(from)) {
+		errno = EBADF;
+		return -1;
+	}
+	return nf_real.dup3(from, to, flags);
+}

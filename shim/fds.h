@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Descriptors: which of the NF's are output, and which are ours. Ours are
+ * moved to high numbers and survive the NF's close, close_range, closefrom
+ * and dup2.
+ */
+#ifndef NF_FDS_H
+#define NF_FDS_H
+
+#include <stdbool.h>
+
+/*
+ * Hide @fd from the NF; returns the number it has from now on, or -errno (then
+ * @fd is closed). At most NF_FDS_OURS at a time.
+ */
+#define NF_FDS_OURS 64
+int nf_fd_hide(int fd);
+void nf_fd_unhide(int fd); /* before closing it */
+bool nf_fd_is_ours(int fd);
+
+/*
+ * Is writing to @fd output of the NF? Regular files, terminals, FIFOs, devices,
+ * internet, packet and syslog sockets are; eventfds, anonymous pipes,
+ * socketpairs, memfds and the like carry the NF's own signals and are not.
+ * Asks the kernel each time: this is only reached while output is being dropped.
+ */
+bool nf_fd_is_output(int fd);
+/* Is it open at all? A suppressed call reports EBADF like the real one. */
+bool nf_fd_is_open(int fd);
+
+#endif

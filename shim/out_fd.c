@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Output by descriptors. */
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "drop.h"
+#include "real.h"
+
+ssize_t __write(int fd, const void *buf, size_t n);
+ssize_t __pwrite64(int fd, const void *buf, size_t n, off64_t off);
+
+ssize_t write(int fd, const void *buf, size_t n)
+{
+	if (nf_drop_fd(NF_FAM_FD, fd))
+		return (ssize_t)n;
+	return nf_real.write(fd, buf, n);
+}
+
+ssize_t __write(int fd, const void *buf, size_t n)
+{
+	if (nf_drop_fd(NF_FAM_FD, fd))
+		return (ssize_t)n;
+	return nf_real.__write(fd, buf, n);
+}
+
+ssize_t pwrite(int fd, const void *buf, size_t n, off_t off)
+{
+	if (nf_drop_fd(NF_FAM_FD, fd))
+		return (ssize_t)n;
+	return nf_real.pwrite(fd, buf, n, off);
+}
+
+ssize_t pwrite64(int fd, const void *buf, size_t n, off64_t off)
+{
+	if (nf_drop_fd(NF_FAM_FD, fd))
+		return (ssize_t)n;
+	return nf_real.pwrite64(fd, buf, n, off);
+}
+
+ssize_t __pwrite64(int fd, const void *buf, size_t n, off64_t off)
+{
+	if (nf_drop_fd(NF_FAM_FD, fd))
+		return (ssize_t)n;
+	return nf_real.__pwrite64(fd, buf, n, off);
+}
+
+ssize_t writev(int fd, const struct iovec *iov, int n)
+{
+	if (n >= 0 && nf_drop_fd(NF_FAM_FD, fd))
+		return nf_iov_len(iov, (size_t)n);
+	return nf_real.writev(fd, iov, n);
+}
+
+ssize_t pwritev(int fd, const struct iovec *iov, int n, off_t off)
+{
+	if (n >= 0 && nf_drop_fd(NF_FAM_FD, fd))
+		return nf_iov_len(iov, (size_t)n);
+	return nf_real.pwritev(fd, iov, n, off);
+}
+
+ssize_t pwritev64(int fd, const struct iovec *iov, int n, off64_t off)
+{
+	if (n >= 0 && nf_drop_fd(NF_FAM_FD, fd))
+		return nf_iov_len(iov, (size_t)n);
+	return nf_real.pwritev64(fd, iov, n, off);
+}
+
+ssize_t pwritev2(int fd, const struct iovec *iov, int n, off_t off, int flags)
+{
+	if (n >= 0 && nf_drop_fd(NF_FAM_FD, fd))
+		return nf_iov_len(iov, (size_t)n);
+	return nf_real.pwritev2(fd, iov, n, off, flags);
+}
+
+ssize_t pwritev64v2(int fd, const struct iovec *iov, int n, off64_t off, int flags)
+{
+	if (n >= 0 && nf_drop_fd(NF_FAM_FD, fd))
+		return nf_iov_len(iov, (size_t)n);
+	return nf_real.pwritev64v2(fd, iov, n, off, flags);
+}
+
+/* ---- copies inside the kernel: the source is consumed all the same, into /dev/null ---- */
+
+static int null_fd(void)
+{
+	return open("/dev/null", O_WRONLY | O_CLOEXEC);
+}
+
+static ssize_t leave(int fd, ssize_t rc)
+{
+	int e = errno;
+
+	nf_real.close(fd);
+	errno = e;
+	return rc;
+}
+
+ssize_t sendfile(int out, int in, off_t *off, size_t n)
+{
+	int fd;
+
+	if (!nf_drop_fd(NF_FAM_FD, out) || (fd = null_fd()) < 0)
+		return nf_real.sendfile(out, in, off, n);
+	return leave(fd, nf_real.sendfile(fd, in, off, n));
+}
+
+ssize_t sendfile64(int out, int in, off64_t *off, size_t n)
+{
+	int fd;
+
+	if (!nf_drop_fd(NF_FAM_FD, out) || (fd = null_fd()) < 0)
+		return nf_real.sendfile64(out, in, off, n);
+	return leave(fd, nf_real.sendfile64(fd, in, off, n));
+}
+
+ssize_t copy_file_range(int in, off64_t *inoff, int out, off64_t *outoff, size_t n, unsigned flags)
+{
+	ssize_t rc;
+	int fd;
+
+	if (!nf_drop_fd(NF_FAM_FD, out) || (fd = null_fd()) < 0)
+		return nf_real.copy_file_range(in, inoff, out, outoff, n, flags);
+	rc = leave(fd, nf_real.sendfile64(fd, in, inoff, n));
+	if (rc > 0 && outoff)
+		*outoff += rc;
+	return rc;
+}
+
+ssize_t splice(int in, off64_t *inoff, int out, off64_t *outoff, size_t n, unsigned flags)
+{
+	ssize_t rc;
+	int fd;
+
+	if (!nf_drop_fd(NF_FAM_FD, out) || (fd = null_fd()) < 0)
+		return nf_real.splice(in, inoff, out, outoff, n, flags);
+	rc = leave(fd, nf_real.splice(in, inoff, fd, NULL, n, flags));
+	if (rc > 0 && outoff)
+		*outoff += rc;
+	return rc;
+}
+
+ssize_t vmsplice(int fd, const struct iovec *iov, size_t n, unsigned flags)
+{
+	if (nf_drop_fd(NF_FAM_FD, fd))
+		return nf_iov_len(iov, n);
+	return nf_real.vmsplice(fd, iov, n, flags);
+}

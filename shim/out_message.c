@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Output by the functions that complain: perror, error, warn, syslog and kin. */
+#include <err.h>
+#include <errno.h>
+#include <error.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <syslog.h>
+
+#include "drop.h"
+#include "real.h"
+
+void __vsyslog_chk(int prio, int flag, const char *fmt, va_list ap);
+void __syslog_chk(int prio, int flag, const char *fmt, ...);
+
+void perror(const char *s)
+{
+	if (!nf_drop_file(stderr))
+		nf_real.perror(s);
+}
+
+void psignal(int sig, const char *s)
+{
+	if (!nf_drop_file(stderr))
+		nf_real.psignal(sig, s);
+}
+
+void psiginfo(const siginfo_t *si, const char *s)
+{
+	if (!nf_drop_file(stderr))
+		nf_real.psiginfo(si, s);
+}
+
+/* A program that ends itself with a message still ends. */
+static void end(int status)
+{
+	if (status)
+		exit(status);
+}
+
+void error(int status, int errnum, const char *fmt, ...)
+{
+	char *text = NULL;
+	va_list ap;
+
+	if (nf_drop_file(stderr)) {
+		end(status);
+		return;
+	}
+	va_start(ap, fmt);
+	if (vasprintf(&text, fmt, ap) < 0)
+		text = NULL;
+	va_end(ap);
+	nf_real.error(status, errnum, "%s", text ? text : fmt);
+	free(text);
+}
+
+void error_at_line(int status, int errnum, const char *file, unsigned line, const char *fmt, ...)
+{
+	char *text = NULL;
+	va_list ap;
+
+	if (nf_drop_file(stderr)) {
+		end(status);
+		return;
+	}
+	va_start(ap, fmt);
+	if (vasprintf(&text, fmt, ap) < 0)
+		text = NULL;
+	va_end(ap);
+	nf_real.error_at_line(status, errnum, file, line, "%s", text ? text : fmt);
+	free(text);
+}
+
+void vwarn(const char *fmt, va_list ap)
+{
+	if (!nf_drop_file(stderr))
+		nf_real.vwarn(fmt, ap);
+}
+
+void vwarnx(const char *fmt, va_list ap)
+{
+	if (!nf_drop_file(stderr))
+		nf_real.vwarnx(fmt, ap);
+}
+
+void warn(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vwarn(fmt, ap);
+	va_end(ap);
+}
+
+void warnx(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vwarnx(fmt, ap);
+	va_end(ap);
+}
+
+static bool drop_syslog(void)
+{
+	return nf_dropping() && nf_drop_count(NF_FAM_SYSLOG);
+}
+
+void vsyslog(int prio, const char *fmt, va_list ap)
+{
+	if (!drop_syslog())
+		nf_real.vsyslog(prio, fmt, ap);
+}
+
+void __vsyslog_chk(int prio, int flag, const char *fmt, va_list ap)
+{
+	if (!drop_syslog())
+		nf_real.__vsyslog_chk(prio, flag, fmt, ap);
+}
+
+void syslog(int prio, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsyslog(prio, fmt, ap);
+	va_end(ap);
+}
+
+void __syslog_chk(int prio, int flag, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	__vsyslog_chk(prio, flag, fmt, ap);
+	va_end(ap);
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Looks up the real functions: RTLD_NEXT, for libpcap also the loaded library by name. */
+#include "real.h"
+
+#include <dlfcn.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct nf_real_fns nf_real_table;
+bool nf_real_ready;
+
+struct entry {
+	const char *name;
+	size_t offset;
+	bool ours; /* interposed: must not resolve to ourselves */
+};
+
+static const struct entry entries[] = {
+#define FN(ret, name, params) {#name, offsetof(struct nf_real_fns, name), true},
+#define RF(ret, name, params) {#name, offsetof(struct nf_real_fns, name), false},
+#include "interpose.list"
+#undef FN
+#undef RF
+};
+
+/* In this library, whatever else is interposed: where a symbol of ours must not lead. */
+static bool is_ours(const void *p)
+{
+	Dl_info at, self;
+
+	return dladdr(p, &at) && dladdr(&nf_real_table, &self) && at.dli_fbase == self.dli_fbase;
+}
+
+static void missing(void)
+{
+	static const char text[] =
+		"nfshim: error: this program calls a function that none of its libraries has\n";
+
+	(void)!write(STDERR_FILENO, text, sizeof(text) - 1);
+	abort();
+}
+
+static void *look_up(const char *name, void *pcap)
+{
+	void *p = dlsym(RTLD_NEXT, name);
+
+	if (!p && pcap)
+		p = dlsym(pcap, name);
+	return p;
+}
+
+void nf_real_init(void)
+{
+	void *pcap = dlopen("libpcap.so.0.8", RTLD_LAZY | RTLD_NOLOAD);
+
+	for (size_t i = 0; i < sizeof(entries) / sizeof(entries[0]); i++) {
+		void **slot = (void **)((char *)&nf_real_table + entries[i].offset);
+		void *p = look_up(entries[i].name, pcap);
+
+		if (p && entries[i].ours && is_ours(p))
+			abort(); /* it would call itself for ever */
+		*slot = p ? p : (void *)missing;
+	}
+	if (pcap)
+		dlclose(pcap);
+	__atomic_store_n(&nf_real_ready, true, __ATOMIC_RELEASE);
+}
+
+__attribute__((constructor(101))) static void early(void)
+{
+	nf_real_get();
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The functions behind ours: nf_real.write(…) is libc's write. From interpose.list. */
+#ifndef NF_REAL_H
+#define NF_REAL_H
+
+#include <pcap/pcap.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <wchar.h>
+#include <err.h>
+#include <error.h>
+#include <syslog.h>
+#include <unistd.h>
+#include <fcntl.h>
+#include <sys/sendfile.h>
+
+typedef void (*nf_handler)(int);
+
+/* Resolved in the constructor, or by the first call if another library's comes before it. */
+struct nf_real_fns {
+#define FN(ret, name, params) ret(*name) params;
+#define RF FN
+#include "interpose.list"
+#undef FN
+#undef RF
+};
+
+extern struct nf_real_fns nf_real_table;
+extern bool nf_real_ready;
+void nf_real_init(void);
+
+/* Ours are visible; everything else in the library is not. The headers' macros would get in the
+ * way of the names. */
+#undef putc
+#undef putchar
+#undef putc_unlocked
+#undef putchar_unlocked
+#undef fputc_unlocked
+#undef fwrite_unlocked
+#undef putwc
+#undef putwchar
+#define FN(ret, name, params) ret name params __attribute__((visibility("default")));
+#define RF(ret, name, params)
+#include "interpose.list"
+#undef FN
+#undef RF
+
+#define nf_real (*nf_real_get())
+
+static inline struct nf_real_fns *nf_real_get(void)
+{
+	if (__builtin_expect(!nf_real_ready, 0))
+		nf_real_init();
+	return &nf_real_table;
+}
+
+#endif

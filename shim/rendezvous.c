@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The control socket and its service thread.
+ *
+ * Theory of operation. One thread with all signals blocked listens on
+ * DIR/NAME.sock and serves one helper at a time: hello, rings, status. It never
+ * touches the NF. A link (two rings) is published to the packet thread by one
+ * pointer; when the helper goes, the link is marked down, and freed once the
+ * packet thread has retired it (or at once if there is no packet thread yet).
+ * All descriptors are hidden from the NF, which may close everything it sees.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "conn.h"
+#include "engine.h"
+#include "fds.h"
+#include "link.h"
+#include "log.h"
+
+#define TICK_MS	 200
+#define STACK	 (256u << 10)
+#define HELLO_MS 5000
+
+_Atomic uint64_t nf_packets_seen;
+_Atomic bool nf_packet_thread_known;
+
+static _Atomic(struct nf_link *) current;
+static char dir_path[108], name[NF_NAME_MAX];
+static struct sockaddr_un addr = {.sun_family = AF_UNIX};
+static int listener = -1, doorbell = -1;
+static uid_t owner;
+static pid_t thread_pid;
+
+static pthread_mutex_t status_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct nf_msg_status status;
+static unsigned status_seq;
+
+struct nf_link *nf_link_get(void)
+{
+	return atomic_load_explicit(&current, memory_order_acquire);
+}
+
+void nf_link_retire(struct nf_link *l)
+{
+	atomic_store_explicit(&l->retired, true, memory_order_release);
+}
+
+int nf_doorbell(void)
+{
+	return doorbell;
+}
+
+void nf_status_publish(const struct nf_msg_status *s)
+{
+	/* The service thread holds the lock for a copy only. */
+	pthread_mutex_lock(&status_lock);
+	status = *s;
+	status_seq++;
+	pthread_mutex_unlock(&status_lock);
+}
+
+static struct nf_msg get_status(unsigned *seq)
+{
+	struct nf_msg m = {.type = NF_MSG_STATUS};
+
+	pthread_mutex_lock(&status_lock);
+	m.status = status;
+	*seq = status_seq;
+	pthread_mutex_unlock(&status_lock);
+	m.status.packets = atomic_load_explicit(&nf_packets_seen, memory_order_relaxed);
+	return m;
+}
+
+/* ---- descriptors ---- */
+
+static int hidden(int fd)
+{
+	return fd < 0 ? fd : nf_fd_hide(fd);
+}
+
+static void close_hidden(int *fd)
+{
+	if (*fd < 0)
+		return;
+	nf_fd_unhide(*fd);
+	close(*fd);
+	*fd = -1;
+}
+
+static int open_listener(void)
+{
+	mode_t mask;
+	int fd, probe, err = 0;
+
+	probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (probe < 0)
+		return -errno;
+	if (connect(probe, (struct sockaddr *)&addr, sizeof(addr)) == 0)
+		err = -EADDRINUSE; /* another process of this name is alive */
+	close(probe);
+	if (err)
+		return err;
+	unlink(addr.sun_path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	mask = umask(0177);
+	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 || listen(fd, 4) < 0)
+		err = -errno;
+	umask(mask);
+	if (err) {
+		close(fd);
+		return err;
+	}
+	return hidden(fd);
+}
+
+/* ---- one helper ---- */
+
+struct guest {
+	struct nf_conn *conn;
+	struct nf_link *link;
+	int fd, in, out; /* hidden */
+	unsigned told;	 /* status_seq that was sent */
+};
+
+static void refuse(struct nf_conn *c, const char *why)
+{
+	struct nf_msg m = {.type = NF_MSG_REFUSED};
+
+	snprintf(m.text, sizeof(m.text), "%s", why);
+	nf_conn_send(c, &m);
+}
+
+static bool may_connect(int fd)
+{
+	struct ucred cred;
+	socklen_t len = sizeof(cred);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
+		return false;
+	return cred.uid == 0 || cred.uid == owner;
+}
+
+static int make_rings(struct guest *g)
+{
+	int err, in, out;
+
+	g->link = calloc(1, sizeof(*g->link));
+	if (!g->link)
+		return -ENOMEM;
+	err = nf_ring_create(NF_RING_BYTES, "nfshim-in", &g->link->in, &in);
+	if (err)
+		return err;
+	g->in = hidden(in);
+	err = nf_ring_create(NF_RING_BYTES, "nfshim-out", &g->link->out, &out);
+	if (err)
+		return err;
+	g->out = hidden(out);
+	return 0;
+}
+
+/* The helper's HELLO, checked. 0 or a sentence. */
+static const char *check_hello(const struct nf_msg *m)
+{
+	static char why[160];
+
+	if (m->type != NF_MSG_HELLO || m->hello.role != NF_ROLE_HELPER)
+		return "a helper says HELLO first";
+	if (m->hello.version != NF_PROTO_VERSION) {
+		snprintf(why, sizeof(why),
+			 "the shim speaks version %d of the protocol, this helper %u: install the "
+			 "same release of both",
+			 NF_PROTO_VERSION, m->hello.version);
+		return why;
+	}
+	if (nf_inert)
+		return "the shim in this NF is inert; its messages on standard error say why";
+	return NULL;
+}
+
+static int greet(struct guest *g)
+{
+	struct nf_msg m;
+	const char *why;
+	int fds[3], err = nf_conn_recv_wait(g->conn, &m, HELLO_MS);
+
+	if (err)
+		return err;
+	why = check_hello(&m);
+	if (why) {
+		refuse(g->conn, why);
+		return -EPROTO;
+	}
+	err = make_rings(g);
+	if (err) {
+		refuse(g->conn, "out of memory for the rings");
+		return err;
+	}
+	memset(&m, 0, sizeof(m));
+	m.type = NF_MSG_HELLO;
+	m.hello.version = NF_PROTO_VERSION;
+	m.hello.role = NF_ROLE_SHIM;
+	snprintf(m.hello.name, sizeof(m.hello.name), "%s", name);
+	fds[0] = g->in;
+	fds[1] = g->out;
+	fds[2] = doorbell;
+	err = nf_conn_send_fds(g->conn, &m, fds, 3);
+	if (err)
+		return err;
+	atomic_store(&g->link->up, true);
+	atomic_store_explicit(&current, g->link, memory_order_release);
+	return 0;
+}
+
+static void wake_packet_thread(void)
+{
+	uint64_t one = 1;
+
+	if (write(doorbell, &one, sizeof(one)) < 0)
+		nf_warn("doorbell: %s", strerror(errno));
+}
+
+/* Wait until the packet thread lets go; a stalled NF delays the next helper, nothing else. */
+static void drop_link(struct guest *g)
+{
+	struct nf_link *l = g->link;
+
+	if (!l)
+		return;
+	if (atomic_load(&l->up)) {
+		atomic_store_explicit(&l->up, false, memory_order_release);
+		wake_packet_thread();
+		while (atomic_load(&nf_packet_thread_known) && !atomic_load(&l->retired))
+			usleep(1000);
+		atomic_store(&current, NULL);
+	}
+	nf_ring_free(l->in);
+	nf_ring_free(l->out);
+	free(l);
+	g->link = NULL;
+}
+
+static void farewell(struct guest *g)
+{
+	drop_link(g);
+	close_hidden(&g->in);
+	close_hidden(&g->out);
+	if (g->conn) {
+		nf_fd_unhide(g->fd);
+		nf_conn_free(g->conn);
+	}
+	*g = (struct guest){.fd = -1, .in = -1, .out = -1};
+}
+
+static void welcome(struct guest *g, int fd)
+{
+	g->fd = hidden(fd);
+	g->conn = nf_conn_new(g->fd);
+	if (!g->conn || !may_connect(g->fd) || greet(g))
+		farewell(g);
+}
+
+static void accept_one(struct guest *g)
+{
+	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	struct nf_conn *c;
+
+	if (fd < 0)
+		return;
+	if (!g->conn) {
+		welcome(g, fd);
+		return;
+	}
+	c = nf_conn_new(fd);
+	if (c)
+		refuse(c, "another nfxfer serves this NF already");
+	nf_conn_free(c);
+}
+
+static int tell_status(struct guest *g)
+{
+	unsigned seq;
+	struct nf_msg m = get_status(&seq);
+
+	g->told = seq;
+	return nf_conn_send(g->conn, &m);
+}
+
+static void listen_to(struct guest *g, bool readable)
+{
+	struct nf_msg m;
+	int rc = readable ? nf_conn_fill(g->conn) : 0;
+
+	while (rc == 0 && (rc = nf_conn_next(g->conn, &m)) == 1)
+		rc = m.type == NF_MSG_ASK ? tell_status(g) : -EPROTO;
+	if (rc == 0 && g->told != __atomic_load_n(&status_seq, __ATOMIC_RELAXED))
+		rc = tell_status(g);
+	if (rc == 0)
+		rc = nf_conn_flush(g->conn);
+	if (rc < 0)
+		farewell(g);
+}
+
+static void *serve(void *arg)
+{
+	struct guest g = {.fd = -1, .in = -1, .out = -1};
+	struct pollfd p[2];
+
+	(void)arg;
+	for (;;) {
+		p[0] = (struct pollfd){.fd = listener, .events = POLLIN};
+		p[1] = (struct pollfd){.fd = g.conn ? g.fd : -1, .events = POLLIN};
+		if (poll(p, 2, TICK_MS) < 0 && errno != EINTR)
+			break;
+		if (p[0].revents)
+			accept_one(&g);
+		if (g.conn)
+			listen_to(&g, p[1].revents != 0);
+	}
+	nf_err("the control socket is lost: %s", strerror(errno));
+	return NULL;
+}
+
+static int start_thread(void)
+{
+	sigset_t all, old;
+	pthread_attr_t attr;
+	pthread_t t;
+	int err;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setstacksize(&attr, STACK);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	err = pthread_create(&t, &attr, serve, NULL);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	pthread_attr_destroy(&attr);
+	if (!err)
+		pthread_setname_np(t, "nfshim");
+	thread_pid = getpid();
+	return -err;
+}
+
+int nf_rendezvous_start(const char *dir, const char *n)
+{
+	int err;
+
+	if (snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/%s.sock", dir, n) >=
+	    (int)sizeof(addr.sun_path))
+		return -ENAMETOOLONG;
+	snprintf(dir_path, sizeof(dir_path), "%s", dir);
+	snprintf(name, sizeof(name), "%s", n);
+	snprintf(status.name, sizeof(status.name), "%s", n);
+	snprintf(status.program, sizeof(status.program), "%s", program_invocation_short_name);
+	snprintf(status.reason, sizeof(status.reason), "the NF has not started its input yet");
+	status.pid = (uint32_t)getpid();
+	owner = geteuid();
+	if (mkdir(dir, 0755) < 0 && errno != EEXIST)
+		return -errno;
+	doorbell = hidden(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+	if (doorbell < 0)
+		return -errno;
+	listener = open_listener();
+	if (listener < 0)
+		return listener;
+	err = start_thread();
+	if (err)
+		close_hidden(&listener);
+	return err;
+}
+
+/*
+ * At the first input call. After fork() (daemonising NFs) this process has no service thread: the
+ * socket is taken over by name, the parent's one dies with the parent.
+ */
+void nf_rendezvous_ensure(void)
+{
+	if (thread_pid == getpid() || listener < 0)
+		return;
+	close_hidden(&listener);
+	unlink(addr.sun_path);
+	listener = open_listener();
+	if (listener < 0 || start_thread())
+		nf_engine_fail("the control socket could not be opened again after fork");
+}
+
+/* The name belongs to this process; a forked child that only exits must leave it alone. */
+__attribute__((destructor)) static void remove_socket(void)
+{
+	if (listener >= 0 && thread_pid == getpid())
+		unlink(addr.sun_path);
+}
