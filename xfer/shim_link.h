@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The link to the shim: rendezvous socket, rings, doorbell. Reconnects by itself. */
+#ifndef NF_XFER_SHIM_LINK_H
+#define NF_XFER_SHIM_LINK_H
+
+#include <stdbool.h>
+
+#include "msg.h"
+
+struct nf_xfer;
+struct nf_shim_link;
+
+int nf_shim_new(struct nf_xfer *x, const char *path, struct nf_shim_link **out);
+void nf_shim_free(struct nf_shim_link *s); /* accepts NULL */
+
+bool nf_shim_up(const struct nf_shim_link *s);
+const char *nf_shim_path(const struct nf_shim_link *s);
+/* What the shim said last; name only while there is none. */
+const struct nf_msg_status *nf_shim_status(const struct nf_shim_link *s);
+void nf_shim_ask(struct nf_shim_link *s);
+
+/*
+ * Data for the in ring. 0, -ENOBUFS: not now, -ENOTCONN. At most NF_SHIM_WINDOW bytes are in the
+ * ring at a time, so that the buffer before it is what bounds a backlog.
+ */
+#define NF_SHIM_WINDOW (128u << 10)
+int nf_shim_push(struct nf_shim_link *s, const struct nf_rec *r, const uint8_t *payload);
+/* Orders go before all data that was not pushed yet, and wait here if there is no room. */
+int nf_shim_order(struct nf_shim_link *s, const struct nf_rec *r, const uint8_t *payload);
+
+void nf_shim_poll(struct nf_shim_link *s); /* take what the out ring has */
+void nf_shim_flush(struct nf_shim_link *s); /* push waiting orders, ring the doorbell */
+bool nf_shim_waits(const struct nf_shim_link *s); /* orders wait for room */
+void nf_shim_tick(struct nf_shim_link *s);
+
+#endif
