@@ -156,6 +156,13 @@ size_t nf_stream_unsent(const struct nf_stream *s)
 	return s->c && !s->mute ? nf_conn_unsent(s->c) : 0;
 }
 
+/* The other side is to notice that this was all; its own end of the stream then ends ours. */
+static void set_mute(struct nf_stream *s)
+{
+	s->mute = true;
+	shutdown(nf_conn_fd(s->c), SHUT_WR);
+}
+
 void nf_stream_send(struct nf_stream *s, const struct nf_rec *r, const uint8_t *payload)
 {
 	struct nf_msg m;
@@ -165,7 +172,8 @@ void nf_stream_send(struct nf_stream *s, const struct nf_rec *r, const uint8_t *
 	m.type = NF_MSG_RECORD;
 	m.record.hdr = *r;
 	m.record.payload = payload;
-	s->mute = nf_conn_send(s->c, &m) != 0;
+	if (nf_conn_send(s->c, &m))
+		set_mute(s);
 }
 
 void nf_stream_flush(struct nf_xfer *x, struct nf_stream *s)
@@ -174,8 +182,8 @@ void nf_stream_flush(struct nf_xfer *x, struct nf_stream *s)
 
 	if (!s->c)
 		return;
-	if (nf_stream_unsent(s))
-		s->mute = nf_conn_flush(s->c) != 0;
+	if (nf_stream_unsent(s) && nf_conn_flush(s->c))
+		set_mute(s);
 	if (nf_stream_unsent(s))
 		events |= EPOLLOUT;
 	if (!s->paused)
