@@ -36,10 +36,19 @@ static struct nf_link *current; /* the link that the last safe point saw */
 static pcap_t *live_handle;
 static char instance[NF_NAME_MAX];
 
+#ifdef NFSHIM_PAUSE
+static bool pausing;
+#else
+enum { pausing = 0 };
+#endif
+
 void nf_engine_init(const char *name)
 {
 	strncpy(instance, name, sizeof(instance) - 1);
 	STAILQ_INIT(&nf_move.hold.q);
+#ifdef NFSHIM_PAUSE
+	pausing = getenv("NFSHIM_PAUSE_AT") != NULL;
+#endif
 }
 
 bool nf_engine_armed(void)
@@ -49,7 +58,7 @@ bool nf_engine_armed(void)
 
 bool nf_engine_idle(void)
 {
-	return !nf_link_get() && !current && !nf_engine_armed() && !nf_evlog_on;
+	return !nf_link_get() && !current && !nf_engine_armed() && !nf_evlog_on && !pausing;
 }
 
 void nf_give(struct nf_sink *s, const struct pcap_pkthdr *h, const u_char *data, bool window)

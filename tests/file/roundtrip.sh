@@ -1,0 +1,101 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# A move between two NFs that read files, driven by tests/file/roundtrip (no nfxfer, no switch).
+#
+#   roundtrip.sh BUILD NF START% MARK% SLICE [SPACE]      NF: seqhash, seqhash-hosts, prads
+#   roundtrip.sh BUILD NF … nothing-moved                 no transfer: the oracle must object
+#
+# S reads the trace up to MARK%, then what is not of the space; D the rest of the space. The union
+# must equal what one instance prints, line for line.
+set -euo pipefail
+export LC_ALL=C
+
+build=$1 nf=$2 start=$3 mark=$4 slice=$5
+space=${6:-net 10.20.0.0/21 or net 2001:db8:20::/61}
+mode=${7:-move}
+here=$(cd "$(dirname "$0")" && pwd)
+trace=${TRACE:-$here/../../../shared/traces/campus800.pcap}
+secret=00112233445566778899aabbccddeeff
+[ -e "$trace" ] || { echo "skip: no $trace"; exit 77; }
+
+dir=$(mktemp -d)
+pids=()
+cleanup()
+{
+	for p in "${pids[@]}"; do kill -9 "$p" 2>/dev/null || true; done
+	rm -rf "$dir"
+}
+trap cleanup EXIT
+
+total=$(tcpdump -nr "$trace" 2>/dev/null | wc -l)
+at_start=$((total * start / 100)) at_mark=$((total * mark / 100))
+"$build/tests/tools/split_at" "$trace" "$at_mark" "$space" "$dir/s.pcap" "$dir/d.pcap" 7 $secret
+
+# run NAME FILE PAUSE_AT: start the NF under the shim
+run()
+{
+	local name=$1 file=$2 at=$3
+	case $nf in
+	prads)
+		env LD_PRELOAD="$build/shim/libnfshim.so" NFSHIM_DIR="$dir" NFSHIM_NAME="$name" \
+			NFSHIM_PAUSE_DIR="$dir" NFSHIM_PAUSE_AT="$at" \
+			prads -r "$file" -x -l "$dir/$name.log" </dev/null \
+			>"$dir/$name.out" 2>"$dir/$name.err" & ;;
+	*)
+		env LD_PRELOAD="$build/shim/libnfshim.so" NFSHIM_DIR="$dir" NFSHIM_NAME="$name" \
+			NFSHIM_PAUSE_DIR="$dir" NFSHIM_PAUSE_AT="$at" \
+			"$build/tests/nf/seqhash" ${nf#seqhash} -r "$file" </dev/null \
+			>"$dir/$name.out" 2>"$dir/$name.err" & ;;
+	esac
+	pids+=($!)
+}
+
+case $nf in
+seqhash-hosts) nf=seqhash--hosts ;;
+esac
+chmod 755 "$dir"
+chmod 644 "$dir"/*.pcap
+if [ "$mode" = move ]; then
+	touch "$dir/shim.s.at.$at_start" "$dir/shim.s.at.$at_mark" "$dir/shim.d.at.0"
+fi
+run s "$dir/s.pcap" "$at_start,$at_mark"
+run d "$dir/d.pcap" 0
+if [ "$mode" = move ]; then
+	"$build/tests/file/roundtrip" "$dir" s d "$space" "$slice" 7 $secret \
+		"$dir/shim.s.at.$at_start" "$dir/shim.s.at.$at_mark" "$dir/shim.d.at.0" ||
+		{ cat "$dir"/*.err; exit 1; }
+fi
+for p in "${pids[@]}"; do wait "$p"; done
+pids=()
+
+case $nf in
+prads)
+	prads -r "$trace" -x -l "$dir/ref.log" </dev/null >"$dir/ref.out" 2>/dev/null
+	norm() { grep -ahE '\[(New|ended|expired)\]' "$@" | cut -d'|' -f2- | sort; }
+	assets() { cat "$@" | grep -av '^asset,vlan' | sed -E 's/:uptime:[0-9]+hrs//; s/,[0-9]+$//' | sort; }
+	assets "$dir/ref.log" >"$dir/ref.a"
+	assets "$dir/s.log" "$dir/d.log" >"$dir/union.a"
+	;;
+*)
+	# shellcheck disable=SC2086
+	"$build/tests/nf/seqhash" ${nf#seqhash} -r "$trace" >"$dir/ref.out"
+	norm() { sort "$@"; }
+	: >"$dir/ref.a"
+	: >"$dir/union.a"
+	;;
+esac
+norm "$dir/ref.out" >"$dir/ref.n"
+norm "$dir/s.out" "$dir/d.out" >"$dir/union.n"
+lines=$(wc -l <"$dir/ref.n")
+missing=$(comm -23 "$dir/ref.n" "$dir/union.n" | wc -l)
+extra=$(comm -13 "$dir/ref.n" "$dir/union.n" | wc -l)
+amissing=$(comm -23 "$dir/ref.a" "$dir/union.a" | wc -l)
+aextra=$(comm -13 "$dir/ref.a" "$dir/union.a" | wc -l)
+echo "$nf $start%-$mark% slice $slice: $lines lines, missing/extra $missing/$extra, assets $amissing/$aextra"
+if [ -n "${KEEP:-}" ]; then rm -rf "$KEEP"; cp -r "$dir" "$KEEP"; fi
+[ "$lines" -gt 0 ]
+if [ "$mode" = move ]; then
+	[ "$missing$extra$amissing$aextra" = 0000 ]
+else
+	[ "$missing" -gt 0 ] && [ "$extra" -gt 0 ]
+fi

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * seqhash: an NF that is the strict oracle for moves.
+ *
+ * Per flow it keeps a counter and an order-dependent hash of the packets, and
+ * prints both per packet: "FLOW COUNT HASH". A lost, doubled or reordered
+ * update changes every later line of the flow. With --hosts it also keeps a
+ * record per host (multi-flow state): packets seen and the sum of their hashes.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <pcap/pcap.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <uthash.h>
+
+#include "evlog.h"
+#include "flow.h"
+#include "nfshim.h"
+
+struct item { /* a flow or a host */
+	struct nfshim_flow key;
+	uint64_t count, hash;
+	size_t slot; /* in its table's order of arrival */
+	UT_hash_handle hh;
+};
+
+struct table {
+	struct item *by_key;
+	struct item **slots; /* append-only; NULL where one was deleted */
+	size_t n, cap;
+};
+
+struct blob {
+	uint64_t count, hash;
+};
+
+static struct table flows, hosts;
+static bool with_hosts;
+static pcap_t *handle;
+
+static struct item *find(struct table *t, const struct nfshim_flow *key)
+{
+	struct item *i;
+
+	HASH_FIND(hh, t->by_key, key, sizeof(*key), i);
+	return i;
+}
+
+static struct item *add(struct table *t, const struct nfshim_flow *key)
+{
+	struct item *i = calloc(1, sizeof(*i));
+
+	if (t->n == t->cap) {
+		t->cap = t->cap ? 2 * t->cap : 1024;
+		t->slots = realloc(t->slots, t->cap * sizeof(*t->slots));
+	}
+	if (!i || !t->slots) {
+		fprintf(stderr, "seqhash: out of memory\n");
+		exit(1);
+	}
+	i->key = *key;
+	i->slot = t->n;
+	t->slots[t->n++] = i;
+	HASH_ADD(hh, t->by_key, key, sizeof(i->key), i);
+	return i;
+}
+
+static struct item *get_or_add(struct table *t, const struct nfshim_flow *key)
+{
+	struct item *i = find(t, key);
+
+	return i ? i : add(t, key);
+}
+
+static uint64_t mix(uint64_t h, uint64_t x)
+{
+	h = (h ^ x) * 0x9e3779b97f4a7c15ull;
+	return h ^ h >> 31;
+}
+
+static struct nfshim_flow host_key(const struct nfshim_flow *f, int i)
+{
+	struct nfshim_flow k;
+
+	memset(&k, 0, sizeof(k));
+	memcpy(k.addr[0], f->addr[i], sizeof(k.addr[0]));
+	k.ethertype = f->ethertype;
+	k.kind = NFSHIM_KIND_HOST;
+	return k;
+}
+
+static void packet(u_char *user, const struct pcap_pkthdr *h, const u_char *data)
+{
+	uint64_t x = nf_evlog_id(data, h->caplen, h->len);
+	char text[NF_FLOW_TEXT];
+	struct nfshim_flow key;
+	struct item *f;
+
+	(void)user;
+	nf_flow_parse(data, h->caplen, NULL, &key, NULL);
+	f = get_or_add(&flows, &key);
+	f->count++;
+	f->hash = mix(f->hash, x);
+	printf("%s %" PRIu64 " %016" PRIx64, nf_flow_format(&key, text, sizeof(text)), f->count,
+	       f->hash);
+	for (int i = 0; with_hosts && i < 2; i++) {
+		struct nfshim_flow hk = host_key(&key, i);
+		struct item *host = get_or_add(&hosts, &hk);
+
+		host->count++;
+		host->hash = mix(host->hash, x);
+		printf(" %" PRIu64 " %016" PRIx64, host->count, host->hash);
+	}
+	putchar('\n');
+}
+
+/* ---- hooks ---- */
+
+static struct table *table_of(enum nfshim_scope s)
+{
+	return s == NFSHIM_PER_FLOW ? &flows : s == NFSHIM_MULTI_FLOW && with_hosts ? &hosts : NULL;
+}
+
+static int hook_list(void *nf, enum nfshim_scope s, uint64_t *cursor, unsigned max,
+		     nfshim_key_cb cb, void *arg)
+{
+	struct table *t = table_of(s);
+
+	(void)nf;
+	while (t && *cursor < t->n && max--) {
+		struct item *i = t->slots[(*cursor)++];
+
+		if (i && cb(arg, &i->key))
+			break;
+	}
+	return t && *cursor < t->n;
+}
+
+static bool hook_has(void *nf, enum nfshim_scope s, const struct nfshim_flow *key)
+{
+	(void)nf;
+	return table_of(s) && find(table_of(s), key);
+}
+
+static ssize_t hook_get(void *nf, enum nfshim_scope s, const struct nfshim_flow *key, void *buf,
+			size_t cap)
+{
+	struct item *i = table_of(s) ? find(table_of(s), key) : NULL;
+	struct blob b;
+
+	(void)nf;
+	if (!i)
+		return -ENOENT;
+	if (cap < sizeof(b))
+		return -ENOSPC;
+	b = (struct blob){i->count, i->hash};
+	memcpy(buf, &b, sizeof(b));
+	return sizeof(b);
+}
+
+static int hook_put(void *nf, enum nfshim_scope s, const struct nfshim_flow *key, const void *blob,
+		    size_t len)
+{
+	struct item *i;
+	struct blob b;
+
+	(void)nf;
+	if (!table_of(s) || len != sizeof(b))
+		return -EINVAL;
+	memcpy(&b, blob, sizeof(b));
+	i = get_or_add(table_of(s), key);
+	i->count = b.count;
+	i->hash = b.hash;
+	return 0;
+}
+
+static int hook_del(void *nf, enum nfshim_scope s, const struct nfshim_flow *key)
+{
+	struct table *t = table_of(s);
+	struct item *i = t ? find(t, key) : NULL;
+
+	(void)nf;
+	if (!i)
+		return -ENOENT;
+	t->slots[i->slot] = NULL;
+	HASH_DEL(t->by_key, i);
+	free(i);
+	return 0;
+}
+
+static unsigned hook_records_of(void *nf, const struct nfshim_flow *f, struct nfshim_flow *keys,
+				unsigned max)
+{
+	(void)nf;
+	for (int i = 0; i < 2 && max >= 2; i++)
+		keys[i] = host_key(f, i);
+	return max >= 2 ? 2 : 0;
+}
+
+static void register_hooks(void)
+{
+	struct nfshim_hooks h = {
+		.size = sizeof(h), .api = NFSHIM_API, .name = "seqhash",
+		.list = hook_list, .has = hook_has,   .get = hook_get,
+		.put = hook_put,   .del = hook_del,
+		.records_of = with_hosts ? hook_records_of : NULL,
+	};
+	int err = nfshim_register ? nfshim_register(&h, NULL) : 0;
+
+	if (err)
+		fprintf(stderr, "seqhash: hooks: %s\n", strerror(-err));
+}
+
+/* ---- input ---- */
+
+static volatile sig_atomic_t stopped;
+
+static void stop(int sig)
+{
+	(void)sig;
+	stopped = 1;
+	pcap_breakloop(handle);
+}
+
+static int dispatch_loop(void)
+{
+	struct pollfd p = {.fd = pcap_get_selectable_fd(handle), .events = POLLIN};
+	int rc = 0;
+
+	while (!stopped && rc >= 0) {
+		if (p.fd >= 0 && !pcap_file(handle) && poll(&p, 1, 200) <= 0)
+			continue;
+		rc = pcap_dispatch(handle, 64, packet, NULL);
+		if (rc == 0 && pcap_file(handle))
+			break;
+	}
+	return rc;
+}
+
+static pcap_t *open_live(const char *dev, char *err)
+{
+	pcap_t *p = pcap_create(dev, err);
+
+	if (!p)
+		return NULL;
+	pcap_set_snaplen(p, 65535);
+	pcap_set_promisc(p, 1);
+	pcap_set_timeout(p, 10);
+	pcap_set_buffer_size(p, 16 << 20);
+	if (pcap_activate(p) < 0) {
+		snprintf(err, PCAP_ERRBUF_SIZE, "%s", pcap_geterr(p));
+		pcap_close(p);
+		return NULL;
+	}
+	return p;
+}
+
+static void usage(FILE *f)
+{
+	fprintf(f, "usage: seqhash -i IFACE | -r FILE [-f FILTER] [-c COUNT] [-o FILE] "
+		   "[--dispatch] [--hosts]\n");
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option longs[] = {{"dispatch", no_argument, NULL, 'd'},
+					      {"hosts", no_argument, NULL, 'H'},
+					      {"help", no_argument, NULL, 'h'},
+					      {0}};
+	const char *dev = NULL, *file = NULL, *filter = NULL;
+	char err[PCAP_ERRBUF_SIZE] = "";
+	struct bpf_program prog;
+	struct pcap_stat st;
+	bool dispatch = false;
+	int o, count = -1;
+
+	while ((o = getopt_long(argc, argv, "i:r:f:c:o:", longs, NULL)) >= 0) {
+		switch (o) {
+		case 'i':
+			dev = optarg;
+			break;
+		case 'r':
+			file = optarg;
+			break;
+		case 'f':
+			filter = optarg;
+			break;
+		case 'c':
+			count = atoi(optarg);
+			break;
+		case 'o':
+			if (!freopen(optarg, "w", stdout)) {
+				perror(optarg);
+				return 1;
+			}
+			break;
+		case 'd':
+			dispatch = true;
+			break;
+		case 'H':
+			with_hosts = true;
+			break;
+		default:
+			usage(o == 'h' ? stdout : stderr);
+			return o == 'h' ? 0 : 2;
+		}
+	}
+	if (!dev == !file) {
+		usage(stderr);
+		return 2;
+	}
+	handle = dev ? open_live(dev, err) : pcap_open_offline(file, err);
+	if (!handle) {
+		fprintf(stderr, "seqhash: %s\n", err);
+		return 1;
+	}
+	if (filter && (pcap_compile(handle, &prog, filter, 1, PCAP_NETMASK_UNKNOWN) < 0 ||
+		       pcap_setfilter(handle, &prog) < 0)) {
+		fprintf(stderr, "seqhash: %s\n", pcap_geterr(handle));
+		return 1;
+	}
+	register_hooks();
+	signal(SIGTERM, stop);
+	signal(SIGINT, stop);
+	if (dispatch)
+		dispatch_loop();
+	else
+		pcap_loop(handle, count, packet, NULL);
+	fflush(stdout);
+	if (dev && pcap_stats(handle, &st) == 0)
+		fprintf(stderr, "seqhash: received %u dropped %u ifdropped %u\n", st.ps_recv,
+			st.ps_drop, st.ps_ifdrop);
+	pcap_close(handle);
+	return 0;
+}
