@@ -17,14 +17,15 @@
 
 #define FRAG_SLOTS 1024 /* datagrams whose first fragment is remembered */
 
-/* Ports of a first fragment, by addresses, protocol and identification. A slot is overwritten by
- * the next datagram that hashes to it: bounded, and old ones fade. */
+/* Ports of a first fragment, by addresses, identification and, in IPv4, protocol: later fragments
+ * of IPv6 name the first header of the fragmented part, which may be an extension header. A slot is
+ * overwritten by the next datagram that hashes to it: bounded, and old ones fade. */
 struct frag {
 	uint8_t addr[2][16]; /* source, destination */
 	uint32_t id;
 	uint16_t port[2];
 	uint8_t proto;
-	bool used;
+	bool used, six;
 };
 
 struct nf_frags {
@@ -42,7 +43,7 @@ struct ends {
 	uint16_t port[2];
 	uint8_t proto;
 	uint32_t frag_id;
-	bool fragment, first;
+	bool fragment, first, six;
 };
 
 struct nf_frags *nf_frags_new(void)
@@ -115,7 +116,7 @@ static struct frag *frag_slot(struct nf_frags *t, const struct ends *e)
 	memcpy(k.addr, e->addr, sizeof(k.addr));
 	k.port[0] = (uint16_t)(e->frag_id >> 16);
 	k.port[1] = (uint16_t)e->frag_id;
-	k.proto = e->proto;
+	k.proto = e->six ? 0 : e->proto;
 	return &t->slot[nf_flow_hash(&k) % FRAG_SLOTS];
 }
 
@@ -133,8 +134,11 @@ static void frag_ports(struct nf_frags *t, struct ends *e)
 		s->port[0] = e->port[0];
 		s->port[1] = e->port[1];
 		s->used = true;
-	} else if (s->used && s->id == e->frag_id && s->proto == e->proto &&
+		s->six = e->six;
+	} else if (s->used && s->id == e->frag_id && s->six == e->six &&
+		   (e->six || s->proto == e->proto) &&
 		   !memcmp(s->addr, e->addr, sizeof(s->addr))) {
+		e->proto = s->proto;
 		e->port[0] = s->port[0];
 		e->port[1] = s->port[1];
 	}
@@ -193,7 +197,7 @@ static bool ipv4(struct cursor *c, struct ends *e)
 static bool is_ext(uint8_t proto)
 {
 	return proto == IPPROTO_HOPOPTS || proto == IPPROTO_ROUTING || proto == IPPROTO_DSTOPTS ||
-	       proto == IPPROTO_AH || proto == IPPROTO_FRAGMENT || proto == 135;
+	       proto == IPPROTO_AH || proto == IPPROTO_FRAGMENT;
 }
 
 static bool ipv6(struct cursor *c, struct ends *e)
@@ -202,6 +206,7 @@ static bool ipv6(struct cursor *c, struct ends *e)
 
 	if (c->left < 40 || c->p[0] >> 4 != 6)
 		return false;
+	e->six = true;
 	e->proto = c->p[6];
 	memcpy(e->addr[0], c->p + 8, 16);
 	memcpy(e->addr[1], c->p + 24, 16);
