@@ -101,6 +101,12 @@ int nf_ring_attach(int fd, struct nf_ring **out)
 	}
 	(*out)->head = atomic_load(&(*out)->sh->head);
 	(*out)->tail = atomic_load(&(*out)->sh->tail);
+	/* Positions off their grid would make an access at the end leave the mapping. */
+	if (((*out)->head | (*out)->tail) & 7 || (*out)->head - (*out)->tail > size) {
+		nf_ring_free(*out);
+		*out = NULL;
+		return -EPROTO;
+	}
 	return 0;
 }
 
