@@ -149,7 +149,7 @@ static int links(struct nf_xfer *x, const struct options *o, char *why, size_t n
 	if (!err)
 		err = nf_shim_new(x, shim, &x->shim);
 	if (err)
-		snprintf(why, n, "cannot use the sockets %s and %s: %s; use a shorter --dir or --ctrl",
+		snprintf(why, n, "cannot use the sockets %.200s and %.200s: %s; use a shorter --dir or --ctrl",
 			 shim, ctrl, strerror(-err));
 	return err;
 }

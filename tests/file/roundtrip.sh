@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# A move between two NFs that read files, driven by tests/file/roundtrip (no nfxfer, no switch).
+# A move between two NFs that read files; no switch. tests/file/roundtrip plays both helpers, or,
+# with VIA=nfxfer, two nfxfer carry it and tests/file/play_controller plays the controller.
 #
 #   roundtrip.sh BUILD NF START% MARK% SLICE [SPACE]      NF: seqhash, seqhash-hosts, prads
 #   roundtrip.sh BUILD NF … nothing-moved                 no transfer: the oracle must object
@@ -19,10 +20,10 @@ secret=00112233445566778899aabbccddeeff
 [ -e "$trace" ] || { echo "skip: no $trace"; exit 77; }
 
 dir=$(mktemp -d)
-pids=()
+pids=() helpers=()
 cleanup()
 {
-	for p in "${pids[@]}"; do kill -9 "$p" 2>/dev/null || true; done
+	for p in "${pids[@]}" "${helpers[@]}"; do kill -9 "$p" 2>/dev/null || true; done
 	rm -rf "$dir"
 }
 trap cleanup EXIT
@@ -61,7 +62,15 @@ fi
 run s "$dir/s.pcap" "$at_start,$at_mark"
 run d "$dir/d.pcap" 0
 if [ "$mode" = move ]; then
-	"$build/tests/file/roundtrip" "$dir" s d "$space" "$slice" 7 $secret \
+	driver=roundtrip
+	if [ "${VIA:-}" = nfxfer ]; then
+		driver=play_controller
+		for n in s d; do
+			NFSHIM_DIR="$dir" "$build/xfer/nfxfer" --name $n --dir "$dir" 2>"$dir/xfer.$n.err" &
+			helpers+=($!)
+		done
+	fi
+	"$build/tests/file/$driver" "$dir" s d "$space" "$slice" 7 $secret \
 		"$dir/shim.s.at.$at_start" "$dir/shim.s.at.$at_mark" "$dir/shim.d.at.0" ||
 		{ cat "$dir"/*.err; exit 1; }
 fi
