@@ -19,7 +19,9 @@ struct arena {
 	_Alignas(16) uint8_t mem[ARENA];
 };
 
-static __thread struct arena arena;
+/* Made at a thread's first decode: in the thread's static storage it would not leave the NF's
+ * other threads room on a smallest stack. One thread of a process decodes, until the end. */
+static __thread struct arena *arena;
 static __thread Nfpb__Msg *decoded; /* what the last RECORD's payload points into */
 
 static void *arena_alloc(void *data, size_t n)
@@ -27,7 +29,7 @@ static void *arena_alloc(void *data, size_t n)
 	struct arena *a = data;
 	size_t at = (a->at + 15) & ~(size_t)15;
 
-	if (n > ARENA || at > ARENA - n)
+	if (n == 0 || n > ARENA || at > ARENA - n)
 		return malloc(n);
 	a->at = at + n;
 	return a->mem + at;
@@ -44,7 +46,7 @@ static void arena_free(void *data, void *p)
 
 static ProtobufCAllocator allocator(void)
 {
-	return (ProtobufCAllocator){arena_alloc, arena_free, &arena};
+	return (ProtobufCAllocator){arena_alloc, arena_free, arena};
 }
 
 /* ---- encode ---- */
@@ -397,14 +399,19 @@ static int get(const Nfpb__Msg *in, struct nf_msg *m)
 
 int nf_msg_decode(const uint8_t *body, size_t len, struct nf_msg *m)
 {
-	ProtobufCAllocator a = allocator();
+	ProtobufCAllocator a;
 	int err;
 
+	if (!arena)
+		arena = malloc(sizeof(*arena));
+	if (!arena)
+		return -ENOMEM;
+	a = allocator();
 	if (decoded) {
 		nfpb__msg__free_unpacked(decoded, &a);
 		decoded = NULL;
 	}
-	arena.at = 0;
+	arena->at = 0;
 	if (len > NF_MSG_MAX)
 		return -EMSGSIZE;
 	decoded = nfpb__msg__unpack(&a, len, body);
