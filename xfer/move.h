@@ -31,6 +31,7 @@ struct nf_xfer;
 struct nf_xmove {
 	bool active;
 	bool dialing;	/* S: the stream is not agreed upon yet */
+	bool begun;	/* the shim is in it: what it said of older moves is behind us */
 	bool attached;	/* D: the source has dialed in; it does so once */
 	bool finall;	/* D: only stragglers may follow */
 	bool no_drop;	/* PREPARE was ordered */

@@ -75,6 +75,9 @@ static void report(struct nf_xfer *x, const struct nf_rec *r, const uint8_t *pay
 	case NF_REC_OVER:
 		over(x, r, payload);
 		return;
+	case NF_REC_BEGUN:
+		mv->begun = true;
+		break;
 	case NF_REC_READY:
 		if (mv->aborting)
 			return; /* the controller must not go on from here */
@@ -110,8 +113,8 @@ int nf_xmove_record(struct nf_xfer *x, const struct nf_rec *r, const uint8_t *pa
 		snprintf(why, n, "type %u with fields out of range", r->type);
 		return -EPROTO;
 	}
-	if (!mv->active ||
-	    (r->move != mv->b.move && !one_of(source_data | dest_data, r->type))) {
+	if (!mv->active || (r->move != mv->b.move &&
+			    (!mv->begun || !one_of(source_data | dest_data, r->type)))) {
 		stray(x, r, payload);
 		return 0;
 	}
