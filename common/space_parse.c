@@ -4,9 +4,13 @@
  * conjunctions ("and" multiplies, "or" adds), so its size is bounded as it
  * grows.
  *
- *   expr := and ('or' and)*    and := prim ('and' prim)*
- *   prim := '(' expr ')' | [tcp|udp|sctp|icmp|icmp6|ip|ip6|proto N]
- *           [src|dst] [host A | net A/L | port N]
+ *   expr := prim (('and' | 'or') prim)*
+ *   prim := '(' expr ')' | tcp | udp | sctp | icmp | icmp6 | ip | ip6
+ *         | [ip|ip6] proto N | [tcp|udp|sctp] [src|dst] port N
+ *         | [ip|ip6] [src|dst] host A | [ip|ip6] [src|dst] net A[/L]
+ *
+ * As in pcap-filter(7), "and" and "or" have equal precedence and associate to
+ * the left.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -132,8 +136,10 @@ static struct nf_space_term join(struct parser *p, const struct nf_space_term *a
 		t.n = 0;
 		return t;
 	}
-	memcpy(t.test, a->test, a->n * sizeof(*t.test));
-	memcpy(t.test + a->n, b->test, b->n * sizeof(*t.test));
+	if (a->n)
+		memcpy(t.test, a->test, a->n * sizeof(*t.test));
+	if (b->n)
+		memcpy(t.test + a->n, b->test, b->n * sizeof(*t.test));
 	return t;
 }
 
@@ -179,12 +185,21 @@ static struct list single(struct parser *p, const struct nf_space_test *t, unsig
 
 /* ---- primitives ---- */
 
-static bool number(struct parser *p, unsigned max, const char *what, uint16_t *out)
+static bool decimal(const char *text, unsigned long *v)
 {
 	char *end;
-	unsigned long v = strtoul(p->word, &end, 10);
 
-	if (!p->word[0] || *end || v > max || p->word[0] == '-' || p->word[0] == '+') {
+	if (text[0] < '0' || text[0] > '9')
+		return false;
+	*v = strtoul(text, &end, 10);
+	return !*end;
+}
+
+static bool number(struct parser *p, unsigned max, const char *what, uint16_t *out)
+{
+	unsigned long v;
+
+	if (!decimal(p->word, &v) || v > max) {
 		fail(p, -EINVAL, "'%s' is not a %s from 0 to %u", p->word, what, max);
 		return false;
 	}
@@ -193,18 +208,18 @@ static bool number(struct parser *p, unsigned max, const char *what, uint16_t *o
 	return true;
 }
 
-static void mask(uint8_t *addr, unsigned bits)
+/* Is no bit of @addr set beyond its first @bits? */
+static bool is_masked(const uint8_t *addr, unsigned bits)
 {
-	for (unsigned i = 0; i < 16; i++) {
-		unsigned keep = bits >= 8 * (i + 1) ? 8 : bits > 8 * i ? bits - 8 * i : 0;
-
-		addr[i] &= (uint8_t)(0xff00 >> keep);
-	}
+	for (unsigned i = bits; i < 128; i++)
+		if (addr[i / 8] & 0x80 >> i % 8)
+			return false;
+	return true;
 }
 
-static bool address(struct parser *p, bool net, struct nf_space_test *t)
+static bool address(struct parser *p, bool net, uint16_t family, struct nf_space_test *t)
 {
-	char text[MAX_WORD], *slash, *end;
+	char text[MAX_WORD], *slash;
 	unsigned long bits;
 	bool six;
 
@@ -219,15 +234,22 @@ static bool address(struct parser *p, bool net, struct nf_space_test *t)
 		     net ? "/length" : "");
 		return false;
 	}
-	bits = slash ? strtoul(slash + 1, &end, 10) : six ? 128 : 32;
-	if (slash && (!slash[1] || *end || bits > (six ? 128u : 32u))) {
+	t->field = NF_SPACE_ADDR;
+	t->value = six ? ETH_IP6 : ETH_IP;
+	if (family && family != t->value) {
+		fail(p, -EINVAL, "'%s' is not an address of %s", p->word, six ? "ip" : "ip6");
+		return false;
+	}
+	bits = six ? 128 : 32;
+	if (slash && (!decimal(slash + 1, &bits) || bits > (six ? 128 : 32))) {
 		fail(p, -EINVAL, "'%s' has a prefix length out of range", p->word);
 		return false;
 	}
-	t->field = NF_SPACE_ADDR;
-	t->value = six ? ETH_IP6 : ETH_IP;
+	if (!is_masked(t->addr, bits)) {
+		fail(p, -EINVAL, "'%s' has bits set beyond its length: clear them", p->word);
+		return false;
+	}
 	t->prefix = (uint8_t)bits;
-	mask(t->addr, t->prefix);
 	advance(p);
 	return true;
 }
@@ -242,14 +264,19 @@ static const struct {
 	{"ip6", ETH_IP6, 0},
 };
 
+static unsigned protocol(struct parser *p, struct nf_space_test *t)
+{
+	if (!take(p, "proto"))
+		return 0;
+	*t = (struct nf_space_test){.field = NF_SPACE_PROTO};
+	return number(p, 255, "protocol number", &t->value) ? 1 : 0;
+}
+
+/* Reads a word for a protocol or family, if there is one, into up to two tests. */
 static unsigned qualifier(struct parser *p, struct nf_space_test *t)
 {
 	unsigned n = 0;
 
-	if (take(p, "proto")) {
-		t[n] = (struct nf_space_test){.field = NF_SPACE_PROTO};
-		return number(p, 255, "protocol number", &t[n].value) ? 1 : 0;
-	}
 	for (unsigned i = 0; i < sizeof(protos) / sizeof(protos[0]); i++) {
 		if (!take(p, protos[i].word))
 			continue;
@@ -259,9 +286,11 @@ static unsigned qualifier(struct parser *p, struct nf_space_test *t)
 		if (protos[i].proto)
 			t[n++] = (struct nf_space_test){.field = NF_SPACE_PROTO,
 							.value = protos[i].proto};
-		return n;
+		break;
 	}
-	return 0;
+	if (!n || (n == 1 && t[0].field == NF_SPACE_FAMILY))
+		n += protocol(p, &t[n]);
+	return n;
 }
 
 static bool is_space_word(const struct parser *p)
@@ -283,31 +312,57 @@ static void unsupported(struct parser *p)
 		     p->word);
 }
 
+/* Only a family goes before host and net, only a protocol with ports before port. */
+static bool qualifies(const struct nf_space_test *t, unsigned n, bool port)
+{
+	if (n != 1)
+		return !n;
+	if (!port)
+		return t->field == NF_SPACE_FAMILY;
+	return t->field == NF_SPACE_PROTO &&
+	       (t->value == IPPROTO_TCP || t->value == IPPROTO_UDP || t->value == IPPROTO_SCTP);
+}
+
+/* [src|dst] host|net|port X, after @n tests of a qualifier; returns the number of tests. */
+static unsigned target(struct parser *p, const char *word, struct nf_space_test *t, unsigned n,
+		       enum nf_space_side side)
+{
+	bool port = is(p, "port"), net = is(p, "net"), number_given = !strcmp(word, "proto");
+
+	if (number_given || !qualifies(t, n, port)) {
+		fail(p, -EINVAL, "'%s' cannot go before '%s': write '%s%s and %s …'", word, p->word,
+		     word, number_given ? " N" : "", p->word);
+		return n;
+	}
+	advance(p);
+	if (port) {
+		t[n].field = NF_SPACE_PORT;
+		if (!number(p, 65535, "port", &t[n].value))
+			return n;
+	} else if (!address(p, net, n ? t[0].value : 0, &t[n])) {
+		return n;
+	}
+	t[n].side = side;
+	return n + 1;
+}
+
 static struct list primitive(struct parser *p)
 {
 	struct nf_space_test t[4] = {0};
 	enum nf_space_side side = NF_SPACE_EITHER;
-	unsigned n = qualifier(p, t);
+	char word[MAX_WORD];
+	unsigned n;
 
+	memcpy(word, p->word, sizeof(word));
+	n = qualifier(p, t);
 	if (take(p, "src"))
 		side = NF_SPACE_SRC;
 	else if (take(p, "dst"))
 		side = NF_SPACE_DST;
-	if (is_space_word(p)) {
-		bool host = is(p, "host"), net = is(p, "net");
-
-		advance(p);
-		if (host || net) {
-			if (address(p, net, &t[n]))
-				t[n++].side = side;
-		} else {
-			t[n].field = NF_SPACE_PORT;
-			if (number(p, 65535, "port", &t[n].value))
-				t[n++].side = side;
-		}
-	} else if (side != NF_SPACE_EITHER || !n) {
+	if (is_space_word(p))
+		n = target(p, word, t, n, side);
+	else if (side != NF_SPACE_EITHER || !n)
 		unsupported(p);
-	}
 	if (p->err)
 		return (struct list){0};
 	return single(p, t, n);
@@ -333,24 +388,20 @@ static struct list factor(struct parser *p)
 	return l;
 }
 
-static struct list conjunction(struct parser *p)
+static struct list expr(struct parser *p)
 {
 	struct list l = factor(p), r;
 
-	while (!p->err && (take(p, "and") || take(p, "&&"))) {
-		r = factor(p);
-		l = multiply(p, &l, &r);
-	}
-	return l;
-}
-
-static struct list expr(struct parser *p)
-{
-	struct list l = conjunction(p), r;
-
-	while (!p->err && (take(p, "or") || take(p, "||"))) {
-		r = conjunction(p);
-		l = add(p, &l, &r);
+	while (!p->err) {
+		if (take(p, "and") || take(p, "&&")) {
+			r = factor(p);
+			l = multiply(p, &l, &r);
+		} else if (take(p, "or") || take(p, "||")) {
+			r = factor(p);
+			l = add(p, &l, &r);
+		} else {
+			break;
+		}
 	}
 	return l;
 }
