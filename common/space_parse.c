@@ -26,6 +26,7 @@
 #define ETH_IP6	 0x86dd
 #define MAX_DEEP 32
 #define MAX_WORD 64
+#define MAX_TESTS 64 /* of one alternative; keeps the product small */
 
 struct list {
 	unsigned n;
@@ -130,6 +131,12 @@ static struct nf_space_term join(struct parser *p, const struct nf_space_term *a
 {
 	struct nf_space_term t = {.n = a->n + b->n};
 
+	if (t.n > MAX_TESTS) {
+		fail(p, -E2BIG, "an alternative of the flow space has more than %d conditions: "
+				"write fewer 'and'", MAX_TESTS);
+		t.n = 0;
+		return t;
+	}
 	t.test = calloc(t.n ? t.n : 1, sizeof(*t.test));
 	if (!t.test) {
 		fail(p, -ENOMEM, "out of memory");
