@@ -1,0 +1,37 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# What the idle shim costs: instructions of stock PRADS over a trace, with and without it.
+#
+#   idle.sh BUILD [TRACE] [MAX%]      fails if the shim adds more than MAX (default 2)
+#
+# callgrind counts between the entry of got_packet's caller and its return, so start-up is not
+# counted: two runs each, one over the whole trace and one over its first packet, are subtracted.
+set -euo pipefail
+build=$1
+trace=${2:-$(dirname "$0")/../../shared/traces/campus800.pcap}
+max=${3:-2}
+[ -e "$trace" ] || { echo "skip: no $trace"; exit 77; }
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+tcpdump -nr "$trace" -c 1 -w "$dir/one.pcap" 2>/dev/null
+chmod 755 "$dir"
+chmod 644 "$dir/one.pcap"
+
+# count FILE [VAR=VALUE...]: instructions of PRADS reading FILE
+count()
+{
+	local file=$1
+	shift
+	env "$@" valgrind --tool=callgrind --callgrind-out-file="$dir/cg" \
+		prads -r "$file" -x -l "$dir/log" </dev/null >/dev/null 2>"$dir/err"
+	rm -f "$dir/log"
+	sed -n 's/^.*Collected : //p' "$dir/err"
+}
+
+shim=(LD_PRELOAD="$build/shim/libnfshim.so" NFSHIM_DIR="$dir" NFSHIM_NAME=idle NFSHIM_LOG=err)
+plain=$(($(count "$trace") - $(count "$dir/one.pcap")))
+with=$(($(count "$trace" "${shim[@]}") - $(count "$dir/one.pcap" "${shim[@]}")))
+awk -v a="$plain" -v b="$with" -v max="$max" 'BEGIN {
+	pct = 100 * (b - a) / a
+	printf "prads: %d instructions, with the idle shim %d: %+.2f %%\n", a, b, pct
+	exit pct > max }'

@@ -1,0 +1,148 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Compare what several PRADS printed together with what one that never moved printed.
+
+    compare_prads.py [--live] [--json] REF OUT...
+
+REF and OUT... are either asset logs (prads -l) or standard outputs of prads -x; which is seen from
+their content. File-driven runs must be equal line for line. With --live the times of a connection
+may differ by a second, since two instances stamp a packet apart, and one more rule holds: PRADS'
+end_sessions() forgets live connections that share a bucket with an ended one, in each instance's
+own phase, so a final line that the reference lacks is accepted if the reference printed no final
+line at all for that connection. Everything else is a failure.
+
+Exit status: 0 equal, 1 different, 2 usage or unreadable files.
+"""
+import argparse
+import json
+import re
+import sys
+from collections import Counter, defaultdict
+
+FINAL = {"[ended]", "[expired]"}
+
+
+def read(path):
+    with open(path, errors="replace") as f:
+        return [line.rstrip("\n") for line in f]
+
+
+def asset_lines(paths):
+    out = Counter()
+    for path in paths:
+        for line in read(path):
+            if line and not line.startswith("asset,vlan"):
+                line = re.sub(r":uptime:[0-9]+hrs", "", line)
+                out[re.sub(r",[0-9]+$", "", line)] += 1
+    return out
+
+
+class Connection:
+    """One line of prads -x: id|start|end|seconds|proto|src|sport|dst|dport|counters…|[state]."""
+
+    def __init__(self, fields):
+        self.text = "|".join(fields[1:])
+        self.start, self.end = seconds(fields[1]), seconds(fields[2])
+        self.key = tuple(fields[4:9])
+        self.rest = tuple(fields[9:])
+        self.final = fields[-1] in FINAL
+
+    def close_to(self, other):
+        return abs(self.start - other.start) <= 1 and abs(self.end - other.end) <= 1
+
+
+def seconds(text):
+    m = re.match(r"(\d+)-(\d+)-(\d+) (\d+):(\d+):(\d+)$", text)
+    if not m:
+        raise ValueError("not a time of prads: " + text)
+    y, mo, d, h, mi, s = map(int, m.groups())
+    return ((((y * 12 + mo) * 31 + d) * 24 + h) * 60 + mi) * 60 + s
+
+
+def connections(paths):
+    out = []
+    for path in paths:
+        for line in read(path):
+            fields = line.split("|")
+            if len(fields) > 10 and fields[-1] in FINAL | {"[New]"}:
+                out.append(Connection(fields))
+    return out
+
+
+def difference(ref, got, live):
+    """Lines missing and extra, as lists of Connection."""
+    left = defaultdict(list)
+    for c in got:
+        left[c.key + c.rest].append(c)
+    missing = []
+    for c in ref:
+        same = left[c.key + c.rest]
+        hit = next((g for g in same if g.text == c.text), None)
+        if not hit and live:
+            hit = next((g for g in same if g.close_to(c)), None)
+        if hit:
+            same.remove(hit)
+        else:
+            missing.append(c)
+    return missing, [c for rest in left.values() for c in rest]
+
+
+def compare_connections(ref, got, live):
+    missing, extra = difference(ref, got, live)
+    accepted = []
+    if live:
+        finals = Counter(c.key for c in ref if c.final)
+        news = Counter(c.key for c in ref if not c.final)
+        for c in list(extra):
+            if c.final and finals[c.key] < news[c.key]:
+                finals[c.key] += 1
+                accepted.append(c)
+                extra.remove(c)
+    return {
+        "kind": "connections", "lines": len(ref),
+        "missing": [c.text for c in missing], "extra": [c.text for c in extra],
+        "accepted": [c.text for c in accepted],
+    }
+
+
+def compare_assets(ref, got):
+    return {
+        "kind": "assets", "lines": sum(ref.values()),
+        "missing": sorted((ref - got).elements()), "extra": sorted((got - ref).elements()),
+        "accepted": [],
+    }
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    p.add_argument("--live", action="store_true", help="rules for live runs")
+    p.add_argument("--json", action="store_true", help="counts as one JSON object")
+    p.add_argument("ref")
+    p.add_argument("out", nargs="+")
+    a = p.parse_args()
+    try:
+        is_assets = any(line.startswith("asset,vlan") for line in read(a.ref)[:1])
+        if is_assets:
+            r = compare_assets(asset_lines([a.ref]), asset_lines(a.out))
+        else:
+            r = compare_connections(connections([a.ref]), connections(a.out), a.live)
+    except (OSError, ValueError) as e:
+        print("compare_prads: %s" % e, file=sys.stderr)
+        return 2
+    if not r["lines"]:
+        print("compare_prads: %s: no lines to compare" % a.ref, file=sys.stderr)
+        return 2
+    counts = {k: len(v) if isinstance(v, list) else v for k, v in r.items()}
+    if a.json:
+        print(json.dumps(counts))
+    else:
+        print("%(kind)s: %(lines)d lines, missing %(missing)d, extra %(extra)d, "
+              "accepted %(accepted)d" % counts)
+        for what in ("missing", "extra"):
+            for line in r[what][:5]:
+                print("  %s: %s" % (what, line))
+    return 1 if r["missing"] or r["extra"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
