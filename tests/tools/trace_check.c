@@ -162,13 +162,11 @@ static void free_totals(struct totals *t)
 	struct flow *f, *tf;
 	struct host *h, *th;
 
-	HASH_ITER(hh, t->flows, f, tf)
-	{
+	HASH_ITER (hh, t->flows, f, tf) {
 		HASH_DEL(t->flows, f);
 		free(f);
 	}
-	HASH_ITER(hh, t->hosts, h, th)
-	{
+	HASH_ITER (hh, t->hosts, h, th) {
 		HASH_DEL(t->hosts, h);
 		free(h);
 	}

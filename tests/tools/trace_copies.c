@@ -21,7 +21,7 @@
 
 /* Pods of campus800: clients, their servers, IPv4 and IPv6. */
 static const char *const default_pools[] = {
-	"10.20.0.0/21",	     "10.20.8.0/21",	    "198.18.0.0/19",	"198.18.32.0/19",
+	"10.20.0.0/21",	    "10.20.8.0/21",	  "198.18.0.0/19",	"198.18.32.0/19",
 	"2001:db8:20::/61", "2001:db8:20:8::/61", "2001:db8:c10d::/64", "2001:db8:c10d:1::/64",
 };
 
@@ -37,7 +37,7 @@ struct flow_key {
 
 struct host {
 	struct trace_addr a;
-	int pool; /* -1: none */
+	int pool;	       /* -1: none */
 	struct trace_addr now; /* in the copy that is being made */
 	UT_hash_handle hh;
 };
@@ -411,9 +411,10 @@ static void add_pool(struct work *w, const char *prefix)
 static void parse_args(struct work *w, struct args *a, int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"copies", 1, NULL, 'c'},  {"seconds", 1, NULL, 's'}, {"pps", 1, NULL, 'p'},
-		{"overlap", 1, NULL, 'o'}, {"pool", 1, NULL, 'P'},    {"bucket-distinct", 0, NULL, 'b'},
-		{"help", 0, NULL, 'h'},	   {NULL, 0, NULL, 0},
+		{"copies", 1, NULL, 'c'}, {"seconds", 1, NULL, 's'},
+		{"pps", 1, NULL, 'p'},	  {"overlap", 1, NULL, 'o'},
+		{"pool", 1, NULL, 'P'},	  {"bucket-distinct", 0, NULL, 'b'},
+		{"help", 0, NULL, 'h'},	  {NULL, 0, NULL, 0},
 	};
 	int opt;
 
@@ -465,18 +466,15 @@ static void free_work(struct work *w, struct copy *c)
 		free(c[k].skip);
 	}
 	free(c);
-	HASH_ITER(hh, w->used, u, tu)
-	{
+	HASH_ITER (hh, w->used, u, tu) {
 		HASH_DEL(w->used, u);
 		free(u);
 	}
-	HASH_ITER(hh, w->flows, f, tf)
-	{
+	HASH_ITER (hh, w->flows, f, tf) {
 		HASH_DEL(w->flows, f);
 		free(f);
 	}
-	HASH_ITER(hh, w->hosts, h, th)
-	{
+	HASH_ITER (hh, w->hosts, h, th) {
 		HASH_DEL(w->hosts, h);
 		free(h);
 	}
@@ -503,8 +501,8 @@ int main(int argc, char **argv)
 	packets = write_trace(&w, c, argv[optind + 1]);
 	printf("copies=%u packets=%lu flows=%lu left_out=%lu ports_changed=%lu kept_once=%lu "
 	       "addresses_again=%lu\n",
-	       w.copies, packets, (unsigned long)HASH_COUNT(w.flows) * w.copies - w.skipped, w.skipped,
-	       w.ported, w.once, w.again);
+	       w.copies, packets, (unsigned long)HASH_COUNT(w.flows) * w.copies - w.skipped,
+	       w.skipped, w.ported, w.once, w.again);
 	free_work(&w, c);
 	return 0;
 }

@@ -177,8 +177,8 @@ static void patch(uint8_t *data, unsigned at, const uint8_t *new, size_t n, unsi
 	memcpy(data + at, new, n);
 }
 
-void trace_packet_rewrite(uint8_t *data, const struct trace_packet *p,
-			  const struct trace_addr a[2], const uint16_t port[2])
+void trace_packet_rewrite(uint8_t *data, const struct trace_packet *p, const struct trace_addr a[2],
+			  const uint16_t port[2])
 {
 	size_t n = p->family == 4 ? 4 : 16;
 	unsigned ip_sum = p->family == 4 && !p->arp ? p->l3 + 10u : 0;

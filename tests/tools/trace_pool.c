@@ -39,8 +39,7 @@ void trace_pools_free(struct trace_pools *p)
 
 	if (!p)
 		return;
-	HASH_ITER(hh, p->taken, t, tmp)
-	{
+	HASH_ITER (hh, p->taken, t, tmp) {
 		HASH_DEL(p->taken, t);
 		free(t);
 	}

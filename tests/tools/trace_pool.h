@@ -14,7 +14,7 @@ struct trace_addr {
 struct trace_pools;
 
 struct trace_pools *trace_pools_new(void);
-void trace_pools_free(struct trace_pools *p); /* accepts NULL */
+void trace_pools_free(struct trace_pools *p);			/* accepts NULL */
 int trace_pools_add(struct trace_pools *p, const char *prefix); /* -EINVAL */
 
 /* Index of the first pool that has @a, -1 if none has. */
