@@ -14,6 +14,9 @@
 #include "xfer.h"
 
 #define EXPECT_US 200000u
+#define FEW	  8  /* records found: a look less often would do */
+#define MANY	  32 /* … more often */
+#define PACE_MAX  1000u
 #define PATH_LEN  256
 
 struct options {
@@ -38,6 +41,8 @@ void nf_xfer_turn(struct nf_xfer *x)
 	nf_xmove_pump(x);
 	nf_shim_flush(x->shim);
 	us = nf_xmove_pace(x);
+	if (us > x->want_us)
+		us = x->want_us;
 	if (us == x->poll_us)
 		return;
 	x->poll_us = us;
@@ -47,13 +52,18 @@ void nf_xfer_turn(struct nf_xfer *x)
 void nf_xfer_expect(struct nf_xfer *x)
 {
 	x->fast_until_us = nf_loop_now_us() + EXPECT_US;
+	x->want_us = NF_XFER_PACE_MIN;
 }
 
 static void on_poll(void *arg)
 {
 	struct nf_xfer *x = arg;
+	unsigned found = nf_shim_poll(x->shim);
 
-	nf_shim_poll(x->shim);
+	if (found >= MANY)
+		x->want_us = x->want_us / 2 > NF_XFER_PACE_MIN ? x->want_us / 2 : NF_XFER_PACE_MIN;
+	else if (found < FEW && x->want_us < PACE_MAX)
+		x->want_us += x->want_us / 4;
 	nf_xfer_turn(x);
 }
 
@@ -159,6 +169,7 @@ static int init(struct nf_xfer *x, const struct options *o, char *why, size_t n)
 	int err;
 
 	strcpy(x->name, o->name);
+	x->want_us = NF_XFER_PACE_MIN;
 	snprintf(why, n, "cannot start: out of memory or descriptors");
 	err = nf_loop_new(&x->loop, 1);
 	if (err)

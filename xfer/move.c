@@ -15,9 +15,9 @@
 #include "xfer.h"
 
 #define PROGRESS_US  250000u
-#define POLL_MOVE_US 50u    /* data is on its way */
-#define POLL_CALM_US 1000u  /* linger: only stragglers */
-#define POLL_WAIT_US 100u   /* an answer is awaited */
+#define PACE_LAST_US 200u  /* longest pause between looks when the route is about to change */
+#define PACE_MOVE_US 400u
+#define PACE_CALM_US 1000u /* linger: only stragglers */
 
 /* ---- telling the shim ---- */
 
@@ -393,10 +393,10 @@ uint64_t nf_xmove_pace(const struct nf_xfer *x)
 	if (!nf_shim_up(x->shim))
 		return 0;
 	if (mv->active && !mv->settled && !mv->dropping)
-		return POLL_MOVE_US;
+		return mv->no_drop ? PACE_LAST_US : PACE_MOVE_US;
 	if (nf_shim_waits(x->shim) || nf_loop_now_us() < x->fast_until_us)
-		return POLL_WAIT_US;
-	return mv->active ? POLL_CALM_US : 0;
+		return PACE_MOVE_US;
+	return mv->active ? PACE_CALM_US : 0;
 }
 
 void nf_xmove_stop(struct nf_xfer *x)

@@ -83,7 +83,8 @@ void nf_xmove_peer_gone(struct nf_xfer *x, const char *why);
 
 void nf_xmove_pump(struct nf_xfer *x); /* move on what can move */
 void nf_xmove_tick(struct nf_xfer *x); /* deadlines */
-uint64_t nf_xmove_pace(const struct nf_xfer *x); /* microseconds, 0: no need to poll */
+/* Longest pause between two looks at the out ring, microseconds; 0: no need to poll. */
+uint64_t nf_xmove_pace(const struct nf_xfer *x);
 void nf_xmove_stop(struct nf_xfer *x); /* the helper ends: close, free */
 
 /* Shared by source.c and dest.c. */

@@ -395,24 +395,27 @@ static void broken(struct nf_shim_link *s, const char *why)
 	down(s, text);
 }
 
-void nf_shim_poll(struct nf_shim_link *s)
+unsigned nf_shim_poll(struct nf_shim_link *s)
 {
 	char why[256] = "it breaks the layout of the ring";
 	const struct nf_rec *r;
 	const uint8_t *payload;
 	struct nf_rec hdr;
+	unsigned n = 0;
 	int err = 0;
 
-	for (unsigned i = 0; i < BATCH && s->state == UP && nf_xmove_takes(s->x); i++) {
+	while (n < BATCH && s->state == UP && nf_xmove_takes(s->x)) {
 		r = nf_ring_peek(s->out, &hdr, &payload, &err);
 		if (r)
 			err = nf_xmove_record(s->x, r, payload, why, sizeof(why));
 		if (err) {
 			broken(s, why);
-			return;
+			break;
 		}
 		if (!r)
-			return;
+			break;
 		nf_ring_next(s->out);
+		n++;
 	}
+	return n;
 }
