@@ -3,10 +3,15 @@
  * The window's edges.
  *
  * putc_unlocked and its kin are inlined: at -O2 text enters a FILE's buffer
- * without any call. So the write pointer of every open FILE is noted when the
- * window opens and put back when it closes; in between, __overflow (called when
- * the buffer is full), fflush and fclose put it back first, so that text from
- * before the window is written and text from inside is not.
+ * without any call, as long as there is room between its write pointer and
+ * the end of its put area. So, while the window is open, no stream has room:
+ * the end is set to the write pointer. Each such character then comes to
+ * __overflow, which is ours. What stood in the buffer before is untouched and
+ * may be flushed by anything at any time, and so may what other threads print
+ * meanwhile: glibc flushes a full buffer and goes on.
+ *
+ * Nothing is remembered: of a fully buffered stream in put mode, the end of
+ * the put area is the end of the buffer.
  */
 #include "window.h"
 
@@ -19,7 +24,11 @@
 #include "nfshim.h"
 #include "real.h"
 
-#define MAX_FILES 64
+/* libio's flags, private to glibc but fixed by its ABI. */
+#define UNBUFFERED	  0x0002
+#define NO_WRITES	  0x0008
+#define LINE_BUFFERED	  0x0200
+#define CURRENTLY_PUTTING 0x0800
 
 __thread int nf_window;
 _Atomic uint64_t nf_dropped_calls[NF_FAMILIES];
@@ -28,14 +37,6 @@ _Atomic uint64_t nf_dropped_calls[NF_FAMILIES];
 extern FILE *_IO_list_all;
 void _IO_list_lock(void);
 void _IO_list_unlock(void);
-
-struct noted {
-	FILE *f;
-	char *base, *ptr;
-};
-
-static __thread struct noted noted[MAX_FILES];
-static __thread unsigned n_noted;
 
 __attribute__((visibility("default"))) bool nfshim_reprocessing(void)
 {
@@ -47,104 +48,85 @@ bool nf_file_is_output(FILE *f)
 	int e = errno, fd = fileno_unlocked(f);
 
 	errno = e;
-	return fd >= 0 && nf_fd_is_output(fd);
+	return fd >= 0 && !(f->_flags & NO_WRITES) && nf_fd_is_output(fd);
+}
+
+/* A byte stream with a descriptor that is being written to. */
+static bool is_putting(const FILE *f)
+{
+	return (f->_flags & CURRENTLY_PUTTING) && f->_mode <= 0 && f->_fileno >= 0;
+}
+
+static void take_room(FILE *f)
+{
+	if (is_putting(f) && f->_IO_write_ptr < f->_IO_write_end)
+		f->_IO_write_end = f->_IO_write_ptr;
+}
+
+static void give_room(FILE *f)
+{
+	if (is_putting(f) && !(f->_flags & (LINE_BUFFERED | UNBUFFERED)))
+		f->_IO_write_end = f->_IO_buf_end;
+}
+
+/* A stream that another thread holds is left alone: waiting for it could take for ever. */
+static void each_stream(void (*fn)(FILE *))
+{
+	_IO_list_lock();
+	for (FILE *f = _IO_list_all; f; f = f->_chain) {
+		if (!is_putting(f) || ftrylockfile(f) != 0)
+			continue;
+		fn(f);
+		funlockfile(f);
+	}
+	_IO_list_unlock();
 }
 
 void nf_window_open(void)
 {
-	n_noted = 0;
-	_IO_list_lock();
-	for (FILE *f = _IO_list_all; f && n_noted < MAX_FILES; f = f->_chain)
-		if (f->_mode <= 0)
-			noted[n_noted++] = (struct noted){f, f->_IO_write_base, f->_IO_write_ptr};
-	_IO_list_unlock();
+	each_stream(take_room);
 	nf_window = 1;
-}
-
-/* Forget what was put into @n's buffer since it was noted. */
-static void put_back(struct noted *n)
-{
-	FILE *f = n->f;
-
-	if (f && f->_IO_write_base == n->base && f->_IO_write_ptr > n->ptr && n->ptr &&
-	    nf_file_is_output(f))
-		f->_IO_write_ptr = n->ptr;
 }
 
 void nf_window_close(void)
 {
 	nf_window = 0;
-	for (unsigned i = 0; i < n_noted; i++)
-		put_back(&noted[i]);
-	n_noted = 0;
+	each_stream(give_room);
 }
 
-static struct noted *find(const FILE *f)
+/* A flush makes room. */
+static inline int flushed(int rc)
 {
-	for (unsigned i = 0; i < n_noted; i++)
-		if (noted[i].f == f)
-			return &noted[i];
-	return NULL;
-}
-
-static void note_again(struct noted *n)
-{
-	n->base = n->f->_IO_write_base;
-	n->ptr = n->f->_IO_write_ptr;
+	if (nf_dropping())
+		each_stream(take_room);
+	return rc;
 }
 
 int __overflow(FILE *f, int c)
 {
-	struct noted *n;
-
-	if (!nf_drop_file(f))
-		return nf_real.__overflow(f, c);
-	n = find(f);
-	if (n)
-		put_back(n);
-	return (unsigned char)c;
+	if (c == EOF)
+		return flushed(nf_real.__overflow(f, c));
+	return nf_drop_file(f) ? (unsigned char)c : nf_real.__overflow(f, c);
 }
 
 int __woverflow(FILE *f, wint_t c)
 {
-	if (!nf_drop_file(f))
+	if (c == WEOF || !nf_drop_file(f))
 		return (int)nf_real.__woverflow(f, c);
 	return (int)c;
 }
 
-static int flush(FILE *f, int (*real)(FILE *))
-{
-	int rc;
-
-	if (!nf_dropping())
-		return real(f);
-	for (unsigned i = 0; i < n_noted; i++)
-		if (!f || noted[i].f == f)
-			put_back(&noted[i]);
-	rc = real(f);
-	for (unsigned i = 0; i < n_noted; i++)
-		if (noted[i].f && (!f || noted[i].f == f))
-			note_again(&noted[i]);
-	return rc;
-}
-
 int fflush(FILE *f)
 {
-	return flush(f, nf_real.fflush);
+	return flushed(nf_real.fflush(f));
+}
+
+int _IO_fflush(FILE *f)
+{
+	return flushed(nf_real._IO_fflush(f));
 }
 
 int fflush_unlocked(FILE *f)
 {
-	return flush(f, nf_real.fflush_unlocked);
-}
-
-int fclose(FILE *f)
-{
-	struct noted *n = nf_dropping() ? find(f) : NULL;
-
-	if (n) {
-		put_back(n);
-		n->f = NULL;
-	}
-	return nf_real.fclose(f);
+	return flushed(nf_real.fflush_unlocked(f));
 }
