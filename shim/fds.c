@@ -71,7 +71,12 @@ static bool socket_is_output(int fd)
 	socklen_t len = sizeof(int);
 	int domain = 0;
 
-	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0 || domain != AF_UNIX)
+	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0)
+		return true;
+	/* Questions to the kernel: the NF waits for the answer. */
+	if (domain == AF_NETLINK || domain == AF_ALG)
+		return false;
+	if (domain != AF_UNIX)
 		return true;
 	/* A unix socket to a named peer is output (syslog, a log daemon); a socketpair is not. */
 	memset(&peer, 0, sizeof(peer));
@@ -81,18 +86,28 @@ static bool socket_is_output(int fd)
 	return len > offsetof(struct sockaddr_un, sun_path);
 }
 
-static bool pipe_is_output(int fd)
+static bool same_as(int fd, const struct stat *st)
+{
+	struct stat other;
+
+	return fstat(fd, &other) == 0 && other.st_dev == st->st_dev && other.st_ino == st->st_ino;
+}
+
+/* A FIFO is output, and so is standard output into a pipe (under any number): another process
+ * reads it. Other pipes are the NF's own. */
+static bool pipe_is_output(int fd, const struct stat *st)
 {
 	char link[64], target[64];
 	ssize_t n;
 
+	if (same_as(STDOUT_FILENO, st) || same_as(STDERR_FILENO, st))
+		return true;
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
 	n = readlink(link, target, sizeof(target) - 1);
 	if (n < 0)
 		return true;
 	target[n] = 0;
-	/* Standard output into a pipe is output: another process reads it. */
-	return fd == STDOUT_FILENO || fd == STDERR_FILENO || strncmp(target, "pipe:", 5) != 0;
+	return strncmp(target, "pipe:", 5) != 0;
 }
 
 bool nf_fd_is_output(int fd)
@@ -107,7 +122,7 @@ bool nf_fd_is_output(int fd)
 		if (S_ISSOCK(st.st_mode))
 			out = socket_is_output(fd);
 		else if (S_ISFIFO(st.st_mode))
-			out = pipe_is_output(fd);
+			out = pipe_is_output(fd, &st);
 		else if (S_ISREG(st.st_mode))
 			out = fcntl(fd, F_GET_SEALS) < 0; /* else a memfd */
 		else
@@ -121,10 +136,10 @@ bool nf_fd_is_open(int fd)
 {
 	int e = errno;
 
-	if (fcntl(fd, F_GETFD) < 0)
-		return false;
+	int flags = fcntl(fd, F_GETFL);
+
 	errno = e;
-	return true;
+	return flags >= 0 && (flags & O_ACCMODE) != O_RDONLY;
 }
 
 /* ---- the NF closes ---- */

@@ -25,7 +25,7 @@ bool nf_fd_is_ours(int fd);
  * Asks the kernel each time: this is only reached while output is being dropped.
  */
 bool nf_fd_is_output(int fd);
-/* Is it open at all? A suppressed call reports EBADF like the real one. */
+/* Can it be written to at all? A suppressed call reports EBADF like the real one. */
 bool nf_fd_is_open(int fd);
 
 #endif

@@ -26,21 +26,21 @@ ssize_t __write(int fd, const void *buf, size_t n)
 
 ssize_t pwrite(int fd, const void *buf, size_t n, off_t off)
 {
-	if (nf_drop_fd(NF_FAM_FD, fd))
+	if (off >= 0 && nf_drop_fd(NF_FAM_FD, fd))
 		return (ssize_t)n;
 	return nf_real.pwrite(fd, buf, n, off);
 }
 
 ssize_t pwrite64(int fd, const void *buf, size_t n, off64_t off)
 {
-	if (nf_drop_fd(NF_FAM_FD, fd))
+	if (off >= 0 && nf_drop_fd(NF_FAM_FD, fd))
 		return (ssize_t)n;
 	return nf_real.pwrite64(fd, buf, n, off);
 }
 
 ssize_t __pwrite64(int fd, const void *buf, size_t n, off64_t off)
 {
-	if (nf_drop_fd(NF_FAM_FD, fd))
+	if (off >= 0 && nf_drop_fd(NF_FAM_FD, fd))
 		return (ssize_t)n;
 	return nf_real.__pwrite64(fd, buf, n, off);
 }
@@ -54,14 +54,14 @@ ssize_t writev(int fd, const struct iovec *iov, int n)
 
 ssize_t pwritev(int fd, const struct iovec *iov, int n, off_t off)
 {
-	if (n >= 0 && nf_drop_fd(NF_FAM_FD, fd))
+	if (n >= 0 && off >= 0 && nf_drop_fd(NF_FAM_FD, fd))
 		return nf_iov_len(iov, (size_t)n);
 	return nf_real.pwritev(fd, iov, n, off);
 }
 
 ssize_t pwritev64(int fd, const struct iovec *iov, int n, off64_t off)
 {
-	if (n >= 0 && nf_drop_fd(NF_FAM_FD, fd))
+	if (n >= 0 && off >= 0 && nf_drop_fd(NF_FAM_FD, fd))
 		return nf_iov_len(iov, (size_t)n);
 	return nf_real.pwritev64(fd, iov, n, off);
 }
@@ -129,12 +129,17 @@ ssize_t copy_file_range(int in, off64_t *inoff, int out, off64_t *outoff, size_t
 
 ssize_t splice(int in, off64_t *inoff, int out, off64_t *outoff, size_t n, unsigned flags)
 {
+	int fd, e = errno;
 	ssize_t rc;
-	int fd;
 
 	if (!nf_drop_fd(NF_FAM_FD, out) || (fd = null_fd()) < 0)
 		return nf_real.splice(in, inoff, out, outoff, n, flags);
-	rc = leave(fd, nf_real.splice(in, inoff, fd, NULL, n, flags));
+	rc = nf_real.splice(in, inoff, fd, NULL, n, flags);
+	if (rc < 0 && errno == EINVAL) { /* not from a pipe, so into a FIFO */
+		errno = e;
+		rc = nf_real.sendfile64(fd, in, inoff, n);
+	}
+	leave(fd, rc);
 	if (rc > 0 && outoff)
 		*outoff += rc;
 	return rc;
