@@ -9,6 +9,8 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <ucontext.h>
+#include <unistd.h>
 
 #include "real.h"
 #include "window.h"
@@ -22,9 +24,10 @@ static struct wrapped {
 	siginfo_t info;
 } table[SIGNALS];
 
-static _Atomic bool armed;
-static _Atomic bool some_wait;
+static _Atomic pid_t armed;    /* the process, 0: idle; a child has no safe points */
+static _Atomic bool some_wait; /* sweeps do not count */
 static const int *sweeps;
+static atomic_flag busy = ATOMIC_FLAG_INIT; /* table[].nf; held with all signals blocked */
 
 void (*nf_signals_on_terminate)(void);
 
@@ -42,6 +45,33 @@ static bool is_sweep(int sig)
 	return false;
 }
 
+static void lock(sigset_t *old)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, old);
+	while (atomic_flag_test_and_set(&busy))
+		;
+}
+
+static void unlock(const sigset_t *old)
+{
+	atomic_flag_clear(&busy);
+	pthread_sigmask(SIG_SETMASK, old, NULL);
+}
+
+static struct sigaction asked_for(int sig)
+{
+	struct sigaction nf;
+	sigset_t old;
+
+	lock(&old);
+	nf = table[sig].nf;
+	unlock(&old);
+	return nf;
+}
+
 static bool ends_process(int sig)
 {
 	return sig == SIGTERM || sig == SIGINT || sig == SIGQUIT;
@@ -49,12 +79,11 @@ static bool ends_process(int sig)
 
 static void call(int sig, siginfo_t *info, void *context)
 {
-	struct wrapped *w = &table[sig];
-	struct sigaction nf = w->nf;
+	struct sigaction nf = asked_for(sig);
 	int window = nf_window;
 
 	if (nf.sa_flags & (int)SA_RESETHAND) {
-		atomic_store(&w->on, false);
+		atomic_store(&table[sig].on, false);
 		nf_real.sigaction(sig, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
 	}
 	nf_window = 0;
@@ -62,65 +91,72 @@ static void call(int sig, siginfo_t *info, void *context)
 		nf.sa_sigaction(sig, info, context);
 	else
 		nf.sa_handler(sig);
-	nf_window = window;
+	if (window)
+		nf_window_open(); /* the handler may have made room in streams */
+}
+
+static bool is_armed(void)
+{
+	pid_t pid = atomic_load(&armed);
+
+	return pid && pid == getpid();
 }
 
 static void on_signal(int sig, siginfo_t *info, void *context)
 {
-	if (!atomic_load(&armed)) {
+	struct wrapped *w = &table[sig];
+
+	if (!is_armed()) {
 		call(sig, info, context);
 		return;
 	}
-	table[sig].info = *info;
-	atomic_store(&table[sig].waits, true);
-	atomic_store(&some_wait, true);
+	w->info = *info;
+	atomic_store(&w->waits, true);
+	if (!is_sweep(sig))
+		atomic_store(&some_wait, true);
+	/* Disarmed by the packet thread meanwhile: has it seen this one? */
+	if (!is_armed() && atomic_exchange(&w->waits, false))
+		call(sig, info, context);
 }
 
+/* As the kernel delivers a signal that was blocked: to whoever is there now. */
 static void run_deferred(int sig)
 {
-	struct wrapped *w = &table[sig];
-	sigset_t mask = w->nf.sa_mask, old;
+	struct sigaction nf = asked_for(sig);
+	ucontext_t context = {0};
+	sigset_t mask = nf.sa_mask;
 
-	if (!(w->nf.sa_flags & SA_NODEFER))
+	if (!atomic_load(&table[sig].on)) {
+		if (nf_real.sigaction(sig, NULL, &nf) == 0 && nf.sa_handler == SIG_DFL)
+			raise(sig);
+		return;
+	}
+	if (!(nf.sa_flags & SA_NODEFER))
 		sigaddset(&mask, sig);
-	pthread_sigmask(SIG_BLOCK, &mask, &old);
+	pthread_sigmask(SIG_BLOCK, &mask, &context.uc_sigmask);
 	if (ends_process(sig) && nf_signals_on_terminate)
 		nf_signals_on_terminate();
-	call(sig, &w->info, NULL);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	call(sig, &table[sig].info, &context);
+	pthread_sigmask(SIG_SETMASK, &context.uc_sigmask, NULL);
 }
 
 static void run(bool sweeps_too)
 {
-	bool left = false;
-
 	atomic_store(&some_wait, false);
-	for (int sig = 1; sig < SIGNALS; sig++) {
-		if (!atomic_load(&table[sig].waits))
-			continue;
-		if (!sweeps_too && is_sweep(sig)) {
-			left = true;
-			continue;
-		}
-		atomic_store(&table[sig].waits, false);
-		if (atomic_load(&table[sig].on))
+	for (int sig = 1; sig < SIGNALS; sig++)
+		if ((sweeps_too || !is_sweep(sig)) && atomic_exchange(&table[sig].waits, false))
 			run_deferred(sig);
-	}
-	if (left)
-		atomic_store(&some_wait, true);
 }
 
 void nf_signals_arm(const int *sweep)
 {
 	sweeps = sweep;
-	atomic_store(&armed, true);
+	atomic_store(&armed, getpid());
 }
 
 void nf_signals_disarm(void)
 {
-	if (!atomic_exchange(&armed, false))
-		return;
-	if (atomic_load(&some_wait))
+	if (atomic_exchange(&armed, 0))
 		run(true);
 }
 
@@ -136,37 +172,57 @@ void nf_signals_safe_point(void)
 
 /* ---- what the NF calls ---- */
 
+/* What the kernel has, as the NF is to see it. libc's own functions may have changed it. */
+static void reveal(int sig, struct sigaction *sa)
+{
+	int restart = sa->sa_flags & SA_RESTART;
+
+	if (!(sa->sa_flags & SA_SIGINFO) || sa->sa_sigaction != on_signal)
+		return;
+	*sa = table[sig].nf;
+	sa->sa_flags = (sa->sa_flags & ~SA_RESTART) | restart; /* siginterrupt */
+}
+
+static int set(int sig, const struct sigaction *act, struct sigaction *old)
+{
+	bool handler = act->sa_handler != SIG_DFL && act->sa_handler != SIG_IGN;
+	struct sigaction ours = *act;
+	int rc;
+
+	if (handler) {
+		ours.sa_sigaction = on_signal;
+		ours.sa_flags = (act->sa_flags | SA_SIGINFO) & ~(int)SA_RESETHAND;
+	}
+	rc = nf_real.sigaction(sig, &ours, old);
+	if (rc < 0)
+		return rc;
+	reveal(sig, old);
+	if (handler)
+		table[sig].nf = *act;
+	atomic_store(&table[sig].on, handler);
+	return 0;
+}
+
 int sigaction(int sig, const struct sigaction *act, struct sigaction *old)
 {
-	struct sigaction before, ours;
-	bool was_on;
-	int rc;
+	struct sigaction before;
+	sigset_t mask;
+	int rc, e;
 
 	if (sig <= 0 || sig >= SIGNALS || is_fault(sig))
 		return nf_real.sigaction(sig, act, old);
-	was_on = atomic_load(&table[sig].on);
-	before = table[sig].nf;
-	if (!act) {
-		rc = nf_real.sigaction(sig, NULL, old);
-		if (rc == 0 && was_on && old)
-			*old = before;
-		return rc;
-	}
-	if (act->sa_handler == SIG_DFL || act->sa_handler == SIG_IGN) {
-		rc = nf_real.sigaction(sig, act, old);
-		if (rc == 0)
-			atomic_store(&table[sig].on, false);
+	lock(&mask);
+	if (act) {
+		rc = set(sig, act, &before);
 	} else {
-		ours = *act;
-		ours.sa_sigaction = on_signal;
-		ours.sa_flags = (act->sa_flags | SA_SIGINFO) & ~(int)SA_RESETHAND;
-		table[sig].nf = *act;
-		atomic_store(&table[sig].on, true);
-		rc = nf_real.sigaction(sig, &ours, old);
-		if (rc < 0)
-			atomic_store(&table[sig].on, was_on);
+		rc = nf_real.sigaction(sig, NULL, &before);
+		if (rc == 0)
+			reveal(sig, &before);
 	}
-	if (rc == 0 && was_on && old)
+	e = errno;
+	unlock(&mask);
+	errno = e;
+	if (rc == 0 && old)
 		*old = before;
 	return rc;
 }
