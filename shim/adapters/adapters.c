@@ -3,8 +3,6 @@
 #include "adapters.h"
 
 const struct nf_adapter *const nf_adapters[] = {
-#ifdef HAVE_PRADS
 	&nf_adapter_prads,
-#endif
 	NULL,
 };
