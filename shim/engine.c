@@ -111,8 +111,11 @@ static void check_link(void)
 {
 	struct nf_link *l = nf_link_get();
 
-	if (l && !atomic_load_explicit(&l->up, memory_order_acquire))
+	if (l && !atomic_load_explicit(&l->up, memory_order_acquire)) {
+		if (l != current) /* came and went unseen: nobody else will let it go */
+			nf_link_retire(l);
 		l = NULL;
+	}
 	if (l != current)
 		link_changed(l);
 }

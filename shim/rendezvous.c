@@ -8,6 +8,11 @@
  * pointer; when the helper goes, the link is marked down, and freed once the
  * packet thread has retired it (or at once if there is no packet thread yet).
  * All descriptors are hidden from the NF, which may close everything it sees.
+ *
+ * fork() leaves the child without the thread. It drops the parent's helper at
+ * once, or the helper would not see the parent end; if it comes to read packets
+ * (a daemon), it takes over the name. It can have lost the right to the directory
+ * by then: the listening socket it inherited serves as well once the parent is gone.
  */
 #include <errno.h>
 #include <poll.h>
@@ -36,15 +41,25 @@ _Atomic uint64_t nf_packets_seen;
 _Atomic bool nf_packet_thread_known;
 
 static _Atomic(struct nf_link *) current;
-static char dir_path[108], name[NF_NAME_MAX];
+static char name[NF_NAME_MAX];
 static struct sockaddr_un addr = {.sun_family = AF_UNIX};
 static int listener = -1, doorbell = -1;
 static uid_t owner;
 static pid_t thread_pid;
+static bool forked; /* a child may have the name now */
 
 static pthread_mutex_t status_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct nf_msg_status status;
 static unsigned status_seq;
+
+/* One helper, or none. Descriptors are hidden. */
+static struct guest {
+	struct nf_conn *conn;
+	struct nf_link *link;
+	int fd, in, out;
+	unsigned told; /* status_seq that was sent */
+} guest = {.fd = -1, .in = -1, .out = -1};
+static pthread_mutex_t guest_lock = PTHREAD_MUTEX_INITIALIZER; /* its descriptors; for fork */
 
 struct nf_link *nf_link_get(void)
 {
@@ -53,6 +68,10 @@ struct nf_link *nf_link_get(void)
 
 void nf_link_retire(struct nf_link *l)
 {
+	struct nf_link *was = l;
+
+	/* From here on nf_link_get must not find it: it is about to be freed. */
+	atomic_compare_exchange_strong(&current, &was, NULL);
 	atomic_store_explicit(&l->retired, true, memory_order_release);
 }
 
@@ -98,27 +117,16 @@ static void close_hidden(int *fd)
 	*fd = -1;
 }
 
-static int open_listener(void)
+static int bind_listener(void)
 {
-	mode_t mask;
-	int fd, probe, err = 0;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), err = 0;
 
-	probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (probe < 0)
-		return -errno;
-	if (connect(probe, (struct sockaddr *)&addr, sizeof(addr)) == 0)
-		err = -EADDRINUSE; /* another process of this name is alive */
-	close(probe);
-	if (err)
-		return err;
-	unlink(addr.sun_path);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
-	mask = umask(0177);
-	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 || listen(fd, 4) < 0)
+	/* The name gets the socket's mode: no need to touch the NF's umask. */
+	if (fchmod(fd, 0600) < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ||
+	    listen(fd, 4) < 0)
 		err = -errno;
-	umask(mask);
 	if (err) {
 		close(fd);
 		return err;
@@ -126,14 +134,23 @@ static int open_listener(void)
 	return hidden(fd);
 }
 
-/* ---- one helper ---- */
+static int open_listener(void)
+{
+	int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	bool alive;
 
-struct guest {
-	struct nf_conn *conn;
-	struct nf_link *link;
-	int fd, in, out; /* hidden */
-	unsigned told;	 /* status_seq that was sent */
-};
+	if (probe < 0)
+		return -errno;
+	/* EAGAIN: somebody listens, but is slow to answer. */
+	alive = connect(probe, (struct sockaddr *)&addr, sizeof(addr)) == 0 || errno == EAGAIN;
+	close(probe);
+	if (alive)
+		return -EADDRINUSE;
+	unlink(addr.sun_path);
+	return bind_listener();
+}
+
+/* ---- one helper ---- */
 
 static void refuse(struct nf_conn *c, const char *why)
 {
@@ -233,19 +250,28 @@ static void wake_packet_thread(void)
 }
 
 /* Wait until the packet thread lets go; a stalled NF delays the next helper, nothing else. */
+static void take_back(struct nf_link *l)
+{
+	atomic_store(&l->up, false);
+	if (!atomic_load(&nf_packet_thread_known)) {
+		atomic_store(&current, NULL);
+		if (!atomic_load(&nf_packet_thread_known))
+			return;
+		atomic_store(&current, l); /* it may have got it just before: let it retire */
+	}
+	wake_packet_thread();
+	while (!atomic_load(&l->retired))
+		usleep(1000);
+}
+
 static void drop_link(struct guest *g)
 {
 	struct nf_link *l = g->link;
 
 	if (!l)
 		return;
-	if (atomic_load(&l->up)) {
-		atomic_store_explicit(&l->up, false, memory_order_release);
-		wake_packet_thread();
-		while (atomic_load(&nf_packet_thread_known) && !atomic_load(&l->retired))
-			usleep(1000);
-		atomic_store(&current, NULL);
-	}
+	if (atomic_load(&l->up))
+		take_back(l);
 	nf_ring_free(l->in);
 	nf_ring_free(l->out);
 	free(l);
@@ -257,36 +283,58 @@ static void farewell(struct guest *g)
 	drop_link(g);
 	close_hidden(&g->in);
 	close_hidden(&g->out);
+	pthread_mutex_lock(&guest_lock);
 	if (g->conn) {
 		nf_fd_unhide(g->fd);
 		nf_conn_free(g->conn);
 	}
 	*g = (struct guest){.fd = -1, .in = -1, .out = -1};
+	pthread_mutex_unlock(&guest_lock);
 }
 
-static void welcome(struct guest *g, int fd)
+static void welcome(struct guest *g)
 {
-	g->fd = hidden(fd);
-	g->conn = nf_conn_new(g->fd);
-	if (!g->conn || !may_connect(g->fd) || greet(g))
-		farewell(g);
+	if (!may_connect(g->fd))
+		refuse(g->conn, "only root and the user who started the NF may connect");
+	else if (greet(g) == 0)
+		return;
+	farewell(g);
+}
+
+/* A connection, known to the fork handler from its first moment; NULL if there is none. */
+static struct nf_conn *accept_hidden(struct guest *g)
+{
+	struct nf_conn *c = NULL;
+	int fd;
+
+	pthread_mutex_lock(&guest_lock);
+	fd = hidden(accept4(listener, NULL, NULL, SOCK_CLOEXEC));
+	if (fd >= 0) {
+		c = nf_conn_new(fd);
+		if (!c) {
+			close_hidden(&fd);
+		} else if (!g->conn) {
+			g->conn = c;
+			g->fd = fd;
+		}
+	}
+	pthread_mutex_unlock(&guest_lock);
+	return c;
 }
 
 static void accept_one(struct guest *g)
 {
-	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-	struct nf_conn *c;
+	struct nf_conn *c = accept_hidden(g);
 
-	if (fd < 0)
-		return;
-	if (!g->conn) {
-		welcome(g, fd);
-		return;
-	}
-	c = nf_conn_new(fd);
-	if (c)
+	if (!c) {
+		usleep(TICK_MS * 1000); /* no descriptors left, most likely: do not spin */
+	} else if (c == g->conn) {
+		welcome(g);
+	} else {
 		refuse(c, "another nfxfer serves this NF already");
-	nf_conn_free(c);
+		nf_fd_unhide(nf_conn_fd(c));
+		nf_conn_free(c);
+	}
 }
 
 static int tell_status(struct guest *g)
@@ -315,19 +363,19 @@ static void listen_to(struct guest *g, bool readable)
 
 static void *serve(void *arg)
 {
-	struct guest g = {.fd = -1, .in = -1, .out = -1};
+	struct guest *g = &guest;
 	struct pollfd p[2];
 
 	(void)arg;
 	for (;;) {
 		p[0] = (struct pollfd){.fd = listener, .events = POLLIN};
-		p[1] = (struct pollfd){.fd = g.conn ? g.fd : -1, .events = POLLIN};
+		p[1] = (struct pollfd){.fd = g->conn ? g->fd : -1, .events = POLLIN};
 		if (poll(p, 2, TICK_MS) < 0 && errno != EINTR)
 			break;
 		if (p[0].revents)
-			accept_one(&g);
-		if (g.conn)
-			listen_to(&g, p[1].revents != 0);
+			accept_one(g);
+		if (g->conn)
+			listen_to(g, p[1].revents != 0);
 	}
 	nf_err("the control socket is lost: %s", strerror(errno));
 	return NULL;
@@ -354,6 +402,32 @@ static int start_thread(void)
 	return -err;
 }
 
+/* ---- fork ---- */
+
+static void before_fork(void)
+{
+	pthread_mutex_lock(&guest_lock);
+}
+
+static void in_parent(void)
+{
+	forked = true;
+	pthread_mutex_unlock(&guest_lock);
+}
+
+static void in_child(void)
+{
+	if (guest.conn) {
+		nf_fd_unhide(guest.fd);
+		close(guest.fd);
+		guest.fd = -1;
+	}
+	close_hidden(&guest.in);
+	close_hidden(&guest.out);
+	atomic_store(&current, NULL);
+	pthread_mutex_unlock(&guest_lock);
+}
+
 int nf_rendezvous_start(const char *dir, const char *n)
 {
 	int err;
@@ -361,7 +435,6 @@ int nf_rendezvous_start(const char *dir, const char *n)
 	if (snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/%s.sock", dir, n) >=
 	    (int)sizeof(addr.sun_path))
 		return -ENAMETOOLONG;
-	snprintf(dir_path, sizeof(dir_path), "%s", dir);
 	snprintf(name, sizeof(name), "%s", n);
 	snprintf(status.name, sizeof(status.name), "%s", n);
 	snprintf(status.program, sizeof(status.program), "%s", program_invocation_short_name);
@@ -376,30 +449,44 @@ int nf_rendezvous_start(const char *dir, const char *n)
 	listener = open_listener();
 	if (listener < 0)
 		return listener;
-	err = start_thread();
+	err = -pthread_atfork(before_fork, in_parent, in_child);
+	if (!err)
+		err = start_thread();
 	if (err)
 		close_hidden(&listener);
 	return err;
 }
 
-/*
- * At the first input call. After fork() (daemonising NFs) this process has no service thread: the
- * socket is taken over by name, the parent's one dies with the parent.
- */
 void nf_rendezvous_ensure(void)
 {
+	int fd;
+
 	if (thread_pid == getpid() || listener < 0)
 		return;
-	close_hidden(&listener);
+	pthread_mutex_init(&status_lock, NULL); /* the parent's thread may have held it */
+	if (guest.link && atomic_load(&guest.link->up)) { /* else the thread was at work on it */
+		nf_ring_free(guest.link->in);
+		nf_ring_free(guest.link->out);
+		free(guest.link);
+	}
+	guest = (struct guest){.fd = -1, .in = -1, .out = -1};
+	forked = false;
 	unlink(addr.sun_path);
-	listener = open_listener();
-	if (listener < 0 || start_thread())
-		nf_engine_fail("the control socket could not be opened again after fork");
+	fd = bind_listener();
+	if (fd >= 0) {
+		close_hidden(&listener);
+		listener = fd;
+	} else {
+		nf_info("%s: %s: sharing the control socket with process %d until it ends",
+			addr.sun_path, strerror(-fd), (int)thread_pid);
+	}
+	if (start_thread())
+		nf_engine_fail("the control thread could not be started again after fork");
 }
 
-/* The name belongs to this process; a forked child that only exits must leave it alone. */
+/* The name belongs to this process, unless a child went on as the NF. */
 __attribute__((destructor)) static void remove_socket(void)
 {
-	if (listener >= 0 && thread_pid == getpid())
+	if (listener >= 0 && thread_pid == getpid() && !forked)
 		unlink(addr.sun_path);
 }

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * An NF that does to its process what NFs do before they read packets: one
+ * letter of the argument after the other.
+ *
+ *   w wait for a byte on stdin    p print the pid     o open "lo"     i read packets for ever
+ *   d daemon(): the parent _exit()s    e fork, the parent exit()s    c fork a worker that idles
+ *   u become nobody    r chroot to an empty place    x close all but 0 to 2
+ */
+#include <pcap/pcap.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+static pcap_t *handle;
+
+static void on_packet(u_char *user, const struct pcap_pkthdr *h, const u_char *data)
+{
+	(void)user;
+	(void)h;
+	(void)data;
+}
+
+static void must(int bad, const char *what)
+{
+	if (!bad)
+		return;
+	perror(what);
+	exit(1);
+}
+
+static void open_capture(void)
+{
+	char err[PCAP_ERRBUF_SIZE];
+
+	handle = pcap_open_live("lo", 2000, 0, 100, err);
+	if (!handle)
+		fprintf(stderr, "pcap_open_live: %s\n", err);
+	must(!handle, "lo");
+}
+
+static void step(char what)
+{
+	char c;
+
+	switch (what) {
+	case 'w':
+		must(read(STDIN_FILENO, &c, 1) != 1, "stdin");
+		break;
+	case 'p':
+		printf("%d\n", (int)getpid());
+		fflush(stdout);
+		break;
+	case 'o':
+		open_capture();
+		break;
+	case 'i':
+		pcap_loop(handle, -1, on_packet, NULL);
+		break;
+	case 'd':
+		must(daemon(1, 1), "daemon");
+		break;
+	case 'e':
+		if (fork() > 0)
+			exit(0);
+		break;
+	case 'c':
+		if (fork() == 0) {
+			step('p');
+			pause();
+		}
+		break;
+	case 'u':
+		must(setgid(65534) || setuid(65534), "setuid");
+		break;
+	case 'r':
+		must(chroot("/proc/self/fdinfo") || chdir("/"), "chroot");
+		break;
+	case 'x':
+		closefrom(3);
+		break;
+	}
+}
+
+int main(int argc, char **argv)
+{
+	for (const char *s = argc > 1 ? argv[1] : ""; *s; s++)
+		step(*s);
+	return 0;
+}
