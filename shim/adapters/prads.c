@@ -42,11 +42,9 @@ static int hook_list(void *nf, enum nfshim_scope scope, uint64_t *cursor, unsign
 	if (!*cursor)
 		raise_pending();
 	if (scope == NFSHIM_PER_FLOW)
-		return nf_prads_list(&nf_prads_conns, (struct prads_node *const *)p->conns, cursor,
-				     max, cb, arg);
+		return nf_prads_list(&nf_prads_conns, p->conns, cursor, max, cb, arg);
 	if (scope == NFSHIM_MULTI_FLOW)
-		return nf_prads_list(&nf_prads_assets, (struct prads_node *const *)p->assets,
-				     cursor, max, cb, arg);
+		return nf_prads_list(&nf_prads_assets, p->assets, cursor, max, cb, arg);
 	return 0;
 }
 

@@ -23,8 +23,8 @@
 #define NF_PRADS_SIGS 5 /* fingerprint tables: SYN, SYN+ACK, stray ACK, FIN, RST */
 
 struct nf_prads {
-	struct prads_conn **conns;   /* [PRADS_BUCKETS] */
-	struct prads_asset **assets; /* [PRADS_BUCKETS] */
+	struct prads_node **conns;   /* [PRADS_BUCKETS], struct prads_conn */
+	struct prads_node **assets;  /* [PRADS_BUCKETS], struct prads_asset */
 	uint64_t *cxid;		     /* last connection id given out */
 	const int *inpacket;	     /* not 0: got_packet is at work */
 	int *intr_flag;		     /* a signal that came meanwhile, to be served at the next packet */

@@ -50,11 +50,6 @@ static bool key_bucket(const struct nfshim_flow *key, uint32_t *index)
 
 const struct nf_prads_table nf_prads_assets = {node_key, key_bucket};
 
-static struct prads_node **chain(const struct nf_prads *p, uint32_t index)
-{
-	return (struct prads_node **)&p->assets[index];
-}
-
 static struct prads_asset *find_from(struct prads_node *n, const struct nfshim_flow *key)
 {
 	return (struct prads_asset *)nf_prads_find(&nf_prads_assets, n, key);
@@ -64,7 +59,7 @@ static struct prads_asset *find(const struct nf_prads *p, const struct nfshim_fl
 {
 	uint32_t index;
 
-	return key_bucket(key, &index) ? find_from(*chain(p, index), key) : NULL;
+	return key_bucket(key, &index) ? find_from(p->assets[index], key) : NULL;
 }
 
 static unsigned count(struct prads_asset *a, const struct nfshim_flow *key)
@@ -166,30 +161,29 @@ static void merge(struct prads_asset *own, struct prads_asset *in)
 		memcpy(own->mac, in->mac, sizeof(own->mac));
 		own->vendor = in->vendor;
 	}
-	own->services = (void *)merge_list((void *)in->services, (void *)own->services,
-					   same_service, nf_prads_serv_free, false);
-	own->os = (void *)merge_list((void *)in->os, (void *)own->os, same_os, nf_prads_os_free,
-				     true);
+	own->services = merge_list(in->services, own->services, same_service, nf_prads_serv_free,
+				   false);
+	own->os = merge_list(in->os, own->os, same_os, nf_prads_os_free, true);
 	free(in);
 }
 
-static void free_all(struct prads_asset *a)
+static void free_all(struct prads_node *n)
 {
-	struct prads_asset *next;
+	struct prads_node *next;
 
-	for (; a; a = next) {
-		next = (struct prads_asset *)a->node.next;
-		nf_prads_asset_free(a);
+	for (; n; n = next) {
+		next = n->next;
+		nf_prads_asset_free((struct prads_asset *)n);
 	}
 }
 
 /* All assets of the blob, chained by next. */
 static int read_all(const struct nf_prads *p, const struct nfshim_flow *key, const void *blob,
-		    size_t len, struct prads_asset **list, unsigned *n)
+		    size_t len, struct prads_node **list, unsigned *n)
 {
 	struct nf_reader r = {.p = blob, .left = len};
 	uint8_t kind = nf_take_u8(&r), version = nf_take_u8(&r);
-	struct prads_node **tail = (struct prads_node **)list;
+	struct prads_node **tail = list;
 	unsigned left = *n = nf_take_u16(&r);
 	int err = 0;
 
@@ -221,20 +215,21 @@ static bool good_key(const struct nfshim_flow *key)
 
 /* The chain grows at its head, so the two lists of one address have their ends in common. */
 static void apply(struct prads_node **head, const struct nfshim_flow *key,
-		  struct prads_asset *list, unsigned n)
+		  struct prads_node *list, unsigned n)
 {
-	struct prads_asset *own = find_from(*head, key), *next;
+	struct prads_asset *own = find_from(*head, key);
+	struct prads_node *next;
 	unsigned have = count(own, key);
 
 	for (; have > n; have--)
 		own = find_from(own->node.next, key);
 	for (; list; list = next) {
-		next = (struct prads_asset *)list->node.next;
+		next = list->next;
 		if (n-- > have) {
-			nf_prads_link(head, &list->node, own ? &own->node : NULL);
+			nf_prads_link(head, list, own ? &own->node : NULL);
 			continue;
 		}
-		merge(own, list);
+		merge(own, (struct prads_asset *)list);
 		own = find_from(own->node.next, key);
 	}
 }
@@ -242,7 +237,7 @@ static void apply(struct prads_node **head, const struct nfshim_flow *key,
 int nf_prads_asset_put(struct nf_prads *p, const struct nfshim_flow *key, const void *blob,
 		       size_t len)
 {
-	struct prads_asset *list = NULL;
+	struct prads_node *list = NULL;
 	uint32_t index;
 	unsigned n;
 	int err;
@@ -254,7 +249,7 @@ int nf_prads_asset_put(struct nf_prads *p, const struct nfshim_flow *key, const 
 		free_all(list);
 		return err;
 	}
-	apply(chain(p, index), key, list, n);
+	apply(&p->assets[index], key, list, n);
 	return 0;
 }
 
@@ -266,7 +261,7 @@ int nf_prads_asset_del(struct nf_prads *p, const struct nfshim_flow *key)
 	if (!a || !key_bucket(key, &index))
 		return -ENOENT;
 	for (; a; a = find(p, key)) {
-		nf_prads_unlink(chain(p, index), &a->node);
+		nf_prads_unlink(&p->assets[index], &a->node);
 		nf_prads_asset_free(a);
 	}
 	return 0;

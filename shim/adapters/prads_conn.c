@@ -68,18 +68,13 @@ static bool key_bucket(const struct nfshim_flow *key, uint32_t *index)
 
 const struct nf_prads_table nf_prads_conns = {node_key, key_bucket};
 
-static struct prads_node **chain(const struct nf_prads *p, uint32_t index)
-{
-	return (struct prads_node **)&p->conns[index];
-}
-
 static struct prads_conn *find(const struct nf_prads *p, const struct nfshim_flow *key)
 {
 	uint32_t index;
 
 	if (!key_bucket(key, &index))
 		return NULL;
-	return (struct prads_conn *)nf_prads_find(&nf_prads_conns, *chain(p, index), key);
+	return (struct prads_conn *)nf_prads_find(&nf_prads_conns, p->conns[index], key);
 }
 
 bool nf_prads_conn_has(const struct nf_prads *p, const struct nfshim_flow *key)
@@ -197,7 +192,7 @@ int nf_prads_conn_put(struct nf_prads *p, const struct nfshim_flow *key, const v
 		return -ENOMEM;
 	*c = in;
 	c->cxid = ++*p->cxid;
-	nf_prads_link(chain(p, index), &c->node, successor(*chain(p, index), c));
+	nf_prads_link(&p->conns[index], &c->node, successor(p->conns[index], c));
 	return 0;
 }
 
@@ -208,7 +203,7 @@ int nf_prads_conn_del(struct nf_prads *p, const struct nfshim_flow *key)
 
 	if (!c || !key_bucket(key, &index))
 		return -ENOENT;
-	nf_prads_unlink(chain(p, index), &c->node);
+	nf_prads_unlink(&p->conns[index], &c->node);
 	free(c);
 	return 0;
 }

@@ -108,8 +108,8 @@ struct prads_asset {
 	uint8_t ip[16] __attribute__((aligned(4)));	 /* IPv4: 4 bytes */
 	uint8_t mac[6];
 	struct prads_mac *vendor;
-	struct prads_serv *services;
-	struct prads_os *os;
+	struct prads_node *services; /* struct prads_serv */
+	struct prads_node *os;	     /* struct prads_os */
 };
 
 #if UINTPTR_MAX == UINT64_MAX

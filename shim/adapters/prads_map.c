@@ -255,8 +255,8 @@ int nf_prads_map_check(const struct nf_prads *p, const struct nf_prads_map *m,
 		return refuse(why, whylen, "SIGALRM does not run set_end_sessions");
 	if (*p->inpacket)
 		return refuse(why, whylen, "it is processing a packet already");
-	if (!nf_prads_sane(&nf_prads_conns, (struct prads_node *const *)p->conns) ||
-	    !nf_prads_sane(&nf_prads_assets, (struct prads_node *const *)p->assets))
+	if (!nf_prads_sane(&nf_prads_conns, p->conns) ||
+	    !nf_prads_sane(&nf_prads_assets, p->assets))
 		return refuse(why, whylen, "its tables do not hold what they should");
 	return 0;
 }

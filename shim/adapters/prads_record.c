@@ -20,11 +20,11 @@ static void write_cstr(struct nf_writer *w, const char *s)
 	nf_put_str(w, s, s ? strlen(s) : 0);
 }
 
-static unsigned length(const void *list)
+static unsigned length(const struct prads_node *list)
 {
 	unsigned n = 0;
 
-	for (const struct prads_node *i = list; i; i = i->next)
+	for (; list; list = list->next)
 		n++;
 	return n;
 }
@@ -107,11 +107,11 @@ void nf_prads_asset_write(const struct nf_prads *p, struct nf_writer *w,
 		return;
 	}
 	nf_put_u16(w, (uint16_t)services);
-	for (const struct prads_serv *s = a->services; s; s = (void *)s->node.next)
-		write_serv(w, s);
+	for (const struct prads_node *n = a->services; n; n = n->next)
+		write_serv(w, (const struct prads_serv *)n);
 	nf_put_u16(w, (uint16_t)os);
-	for (const struct prads_os *o = a->os; o; o = (void *)o->node.next)
-		write_os(p, w, o);
+	for (const struct prads_node *n = a->os; n; n = n->next)
+		write_os(p, w, (const struct prads_os *)n);
 }
 
 /* ---- and back ---- */
@@ -144,11 +144,11 @@ void nf_prads_asset_free(struct prads_asset *a)
 {
 	struct prads_node *next;
 
-	for (struct prads_node *n = (void *)a->services; n; n = next) {
+	for (struct prads_node *n = a->services; n; n = next) {
 		next = n->next;
 		nf_prads_serv_free(n);
 	}
-	for (struct prads_node *n = (void *)a->os; n; n = next) {
+	for (struct prads_node *n = a->os; n; n = next) {
 		next = n->next;
 		nf_prads_os_free(n);
 	}
@@ -286,7 +286,7 @@ static void read_vendor(const struct nf_prads *p, struct nf_reader *r, struct pr
 
 static int read_services(struct nf_reader *r, struct prads_asset *a)
 {
-	struct prads_node **tail = (struct prads_node **)&a->services;
+	struct prads_node **tail = &a->services;
 	int err = 0;
 
 	for (unsigned n = nf_take_u16(r); n && !err && !r->bad; n--) {
@@ -303,7 +303,7 @@ static int read_services(struct nf_reader *r, struct prads_asset *a)
 
 static int read_systems(const struct nf_prads *p, struct nf_reader *r, struct prads_asset *a)
 {
-	struct prads_node **tail = (struct prads_node **)&a->os, *prev = NULL;
+	struct prads_node **tail = &a->os, *prev = NULL;
 	int err = 0;
 
 	for (unsigned n = nf_take_u16(r); n && !err && !r->bad; n--) {
