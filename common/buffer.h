@@ -23,9 +23,9 @@ struct nf_buffer {
 	STAILQ_HEAD(nf_buffered_q, nf_buffered) q;
 	uint64_t cap_packets; /* 0: no cap */
 	uint64_t cap_bytes;
-	uint64_t packets; /* CLONE and FWD in it now */
-	uint64_t bytes;	  /* of these, headers included */
-	uint64_t total;	  /* bytes of all records in it now */
+	uint64_t packets;			    /* CLONE and FWD in it now */
+	uint64_t bytes;				    /* of these, headers included */
+	uint64_t total;				    /* bytes of all records in it now */
 	uint64_t packets_max, bytes_max, total_max; /* most at once */
 };
 

@@ -33,7 +33,7 @@ struct nf_timer {
 
 struct nf_loop {
 	int epfd;
-	int sigfd; /* -1: none */
+	int sigfd;  /* -1: none */
 	int signal; /* that stopped it */
 	bool stop;
 	LIST_HEAD(, watch) watches;
@@ -131,8 +131,8 @@ static struct watch *find(struct nf_loop *l, int fd)
 	struct watch *w;
 
 	LIST_FOREACH(w, &l->watches, next)
-		if (w->fd == fd)
-			return w;
+	if (w->fd == fd)
+		return w;
 	return NULL;
 }
 

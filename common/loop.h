@@ -15,7 +15,8 @@
 struct nf_loop;
 struct nf_timer;
 
-typedef void (*nf_loop_cb)(void *arg, uint32_t events); /* EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP */
+typedef void (*nf_loop_cb)(void *arg,
+			   uint32_t events); /* EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP */
 typedef void (*nf_timer_cb)(void *arg);
 
 /* 0 or -errno. With @signals nonzero SIGTERM and SIGINT are blocked and stop the loop. */

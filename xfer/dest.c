@@ -58,12 +58,12 @@ static void buffer_full(struct nf_xfer *x)
 	bool packets = mv->buf.cap_packets && mv->buf.packets >= mv->buf.cap_packets;
 
 	mv->dropping = true;
-	nf_xmove_fail(x,
-		      "buffer full: %s reprocesses more slowly than clones arrive and %llu %s of "
-		      "%s are in use; raise it or move at a quieter time",
-		      x->name,
-		      (unsigned long long)(packets ? mv->buf.cap_packets : mv->buf.cap_bytes),
-		      packets ? "packets" : "bytes", packets ? "--buffer-packets" : "--buffer-bytes");
+	nf_xmove_fail(
+		x,
+		"buffer full: %s reprocesses more slowly than clones arrive and %llu %s of "
+		"%s are in use; raise it or move at a quieter time",
+		x->name, (unsigned long long)(packets ? mv->buf.cap_packets : mv->buf.cap_bytes),
+		packets ? "packets" : "bytes", packets ? "--buffer-packets" : "--buffer-bytes");
 }
 
 static int no_memory(struct nf_xfer *x)

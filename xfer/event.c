@@ -109,9 +109,8 @@ void nf_event_failed(struct nf_xfer *x, uint64_t move, const char *text)
 
 void nf_event_progress(struct nf_xfer *x)
 {
-	struct nf_msg_event e = {.move = x->move.b.move,
-				 .what = NF_EVENT_PROGRESS,
-				 .stats = x->move.seen};
+	struct nf_msg_event e = {
+		.move = x->move.b.move, .what = NF_EVENT_PROGRESS, .stats = x->move.seen};
 
 	nf_event_send(x, &e);
 }

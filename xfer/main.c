@@ -131,8 +131,9 @@ static int parse(int argc, char **argv, struct options *o)
 		return 2;
 	}
 	if (!o->name || !name_ok(o->name)) {
-		fprintf(stderr, "nfxfer: give the instance's name with --name: up to %d letters, "
-				"digits, '.', '_' and '-'\n",
+		fprintf(stderr,
+			"nfxfer: give the instance's name with --name: up to %d letters, "
+			"digits, '.', '_' and '-'\n",
 			NF_NAME_MAX - 1);
 		return 2;
 	}
@@ -159,7 +160,9 @@ static int links(struct nf_xfer *x, const struct options *o, char *why, size_t n
 	if (!err)
 		err = nf_shim_new(x, shim, &x->shim);
 	if (err)
-		snprintf(why, n, "cannot use the sockets %.200s and %.200s: %s; use a shorter --dir or --ctrl",
+		snprintf(why, n,
+			 "cannot use the sockets %.200s and %.200s: %s; use a shorter --dir or "
+			 "--ctrl",
 			 shim, ctrl, strerror(-err));
 	return err;
 }

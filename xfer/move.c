@@ -15,7 +15,7 @@
 #include "xfer.h"
 
 #define PROGRESS_US  250000u
-#define PACE_LAST_US 200u  /* longest pause between looks when the route is about to change */
+#define PACE_LAST_US 200u /* longest pause between looks when the route is about to change */
 #define PACE_MOVE_US 400u
 #define PACE_CALM_US 1000u /* linger: only stragglers */
 
@@ -55,13 +55,20 @@ void nf_xmove_pause(enum nf_rec_type t)
 		enum nf_rec_type t;
 		const char *point;
 	} points[] = {
-		{NF_REC_BEGIN_DST, "begin-dst"}, {NF_REC_BEGIN_SRC, "begin-src"},
-		{NF_REC_STATE, "export"},	 {NF_REC_EXPORTED, "exported"},
-		{NF_REC_PREPARE, "prepare"},	 {NF_REC_BARRIER, "barrier"},
-		{NF_REC_READY, "ready"},	 {NF_REC_MARKED, "mark"},
-		{NF_REC_FIN, "fin"},		 {NF_REC_FINALL, "finall"},
-		{NF_REC_DONE, "done"},		 {NF_REC_COMMITTED, "committed"},
-		{NF_REC_RELEASED, "release"},	 {NF_REC_OVER, "delete"},
+		{NF_REC_BEGIN_DST, "begin-dst"},
+		{NF_REC_BEGIN_SRC, "begin-src"},
+		{NF_REC_STATE, "export"},
+		{NF_REC_EXPORTED, "exported"},
+		{NF_REC_PREPARE, "prepare"},
+		{NF_REC_BARRIER, "barrier"},
+		{NF_REC_READY, "ready"},
+		{NF_REC_MARKED, "mark"},
+		{NF_REC_FIN, "fin"},
+		{NF_REC_FINALL, "finall"},
+		{NF_REC_DONE, "done"},
+		{NF_REC_COMMITTED, "committed"},
+		{NF_REC_RELEASED, "release"},
+		{NF_REC_OVER, "delete"},
 	};
 
 	for (size_t i = 0; i < sizeof(points) / sizeof(points[0]); i++)
@@ -174,8 +181,8 @@ void nf_xmove_peer_gone(struct nf_xfer *x, const char *why)
 			      mv->b.peer_addr, why);
 		return;
 	}
-	nf_warn("move %llu: the stream to %s broke: %s", (unsigned long long)mv->b.move,
-		mv->b.peer, why);
+	nf_warn("move %llu: the stream to %s broke: %s", (unsigned long long)mv->b.move, mv->b.peer,
+		why);
 	nf_event_trouble(x, mv->b.move, NF_EVENT_PEER_GONE, why);
 	if (mv->b.side == NF_SIDE_SRC) {
 		mv->dropping = true;

@@ -54,14 +54,14 @@ struct nf_xmove {
 	struct nf_msg_event last; /* S: OVER that waits */
 	uint64_t unfinished;
 	struct nfshim_flow unfinished_flow;
-	uint64_t heard_us;	/* the controller's last word */
-	uint64_t progress_us;	/* last PROGRESS */
-	uint64_t dial_us;	/* S: when dialing began */
-	uint64_t rx_us;		/* D: last byte from the source */
-	struct nf_conn *dial;	/* S: not connected yet */
-	size_t unsent;		/* S: at the last tick */
-	uint64_t blocked_us;	/* S: since when the peer takes nothing, 0: it does */
-	uint64_t stray;		/* records that belong to no move of ours */
+	uint64_t heard_us;    /* the controller's last word */
+	uint64_t progress_us; /* last PROGRESS */
+	uint64_t dial_us;     /* S: when dialing began */
+	uint64_t rx_us;	      /* D: last byte from the source */
+	struct nf_conn *dial; /* S: not connected yet */
+	size_t unsent;	      /* S: at the last tick */
+	uint64_t blocked_us;  /* S: since when the peer takes nothing, 0: it does */
+	uint64_t stray;	      /* records that belong to no move of ours */
 };
 
 /* From the controller. */
@@ -109,7 +109,7 @@ void nf_source_pump(struct nf_xfer *x);
 void nf_source_tick(struct nf_xfer *x);
 
 /* dest.c */
-bool nf_dest_waits(const struct nf_xfer *x); /* is a connection wanted? */
+bool nf_dest_waits(const struct nf_xfer *x);		   /* is a connection wanted? */
 void nf_dest_attach(struct nf_xfer *x, struct nf_conn *c); /* takes @c */
 void nf_dest_done(struct nf_xfer *x, const struct nf_rec *r);
 void nf_dest_pump(struct nf_xfer *x);

@@ -11,19 +11,19 @@
 #include "move.h"
 #include "xfer.h"
 
-#define BIT(t) (1ull << ((t) - 32))
+#define BIT(t) (1ull << ((t)-32))
 #define SCOPES 3 /* per-flow, multi-flow, all-flows */
 
 /* What each side may say in a move; all these types are 32 or above. */
 static const uint64_t source_data = BIT(NF_REC_STATE) | BIT(NF_REC_CLONE) | BIT(NF_REC_BARRIER) |
 				    BIT(NF_REC_FIN) | BIT(NF_REC_FINALL) | BIT(NF_REC_FWD);
 static const uint64_t dest_data = BIT(NF_REC_DONE);
-static const uint64_t both_report = BIT(NF_REC_BEGUN) | BIT(NF_REC_UNFINISHED) |
-				    BIT(NF_REC_OVER) | BIT(NF_REC_FAILED);
-static const uint64_t source_report = BIT(NF_REC_EXPORTED) | BIT(NF_REC_MARKED) |
-				      BIT(NF_REC_RELEASED);
-static const uint64_t dest_report = BIT(NF_REC_PREPARED) | BIT(NF_REC_READY) |
-				    BIT(NF_REC_COMMITTED);
+static const uint64_t both_report =
+	BIT(NF_REC_BEGUN) | BIT(NF_REC_UNFINISHED) | BIT(NF_REC_OVER) | BIT(NF_REC_FAILED);
+static const uint64_t source_report =
+	BIT(NF_REC_EXPORTED) | BIT(NF_REC_MARKED) | BIT(NF_REC_RELEASED);
+static const uint64_t dest_report =
+	BIT(NF_REC_PREPARED) | BIT(NF_REC_READY) | BIT(NF_REC_COMMITTED);
 
 static bool one_of(uint64_t set, unsigned type)
 {
@@ -113,8 +113,8 @@ int nf_xmove_record(struct nf_xfer *x, const struct nf_rec *r, const uint8_t *pa
 		snprintf(why, n, "type %u with fields out of range", r->type);
 		return -EPROTO;
 	}
-	if (!mv->active || (r->move != mv->b.move &&
-			    (!mv->begun || !one_of(source_data | dest_data, r->type)))) {
+	if (!mv->active ||
+	    (r->move != mv->b.move && (!mv->begun || !one_of(source_data | dest_data, r->type)))) {
 		stray(x, r, payload);
 		return 0;
 	}

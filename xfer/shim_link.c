@@ -18,9 +18,9 @@
 #include "ring.h"
 #include "xfer.h"
 
-#define BATCH	       512	/* records taken before other events get their turn */
-#define LAST_POLLS     1024	/* more than a ring can hold: one that still grows is not dead */
-#define DOORBELL_BYTES 4096u	/* pushed bytes per doorbell while more follow */
+#define BATCH	       512   /* records taken before other events get their turn */
+#define LAST_POLLS     1024  /* more than a ring can hold: one that still grows is not dead */
+#define DOORBELL_BYTES 4096u /* pushed bytes per doorbell while more follow */
 #define ASK_US	       1000000u
 #define RETRY_MIN_US   50000u
 #define ANSWER_US      5000000u

@@ -28,8 +28,8 @@ int nf_shim_push(struct nf_shim_link *s, const struct nf_rec *r, const uint8_t *
 /* Orders go before all data that was not pushed yet, and wait here if there is no room. */
 int nf_shim_order(struct nf_shim_link *s, const struct nf_rec *r, const uint8_t *payload);
 
-unsigned nf_shim_poll(struct nf_shim_link *s); /* take what the out ring has; how many */
-void nf_shim_flush(struct nf_shim_link *s); /* push waiting orders, ring the doorbell */
+unsigned nf_shim_poll(struct nf_shim_link *s);	  /* take what the out ring has; how many */
+void nf_shim_flush(struct nf_shim_link *s);	  /* push waiting orders, ring the doorbell */
 bool nf_shim_waits(const struct nf_shim_link *s); /* orders wait for room */
 void nf_shim_tick(struct nf_shim_link *s);
 

@@ -182,8 +182,9 @@ static void spill(struct nf_xfer *x, const struct nf_rec *r, const uint8_t *payl
 	    mv->buf.total <= mv->b.reserve_bytes)
 		return;
 	mv->reserve_told = true;
-	nf_xmove_fail(x, "reserve full: the peer takes data too slowly and the %llu bytes of "
-			 "--reserve-bytes are used up; raise it or move at a quieter time",
+	nf_xmove_fail(x,
+		      "reserve full: the peer takes data too slowly and the %llu bytes of "
+		      "--reserve-bytes are used up; raise it or move at a quieter time",
 		      (unsigned long long)mv->b.reserve_bytes);
 }
 

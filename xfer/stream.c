@@ -96,8 +96,9 @@ static void hand_out(struct nf_xfer *x, struct nf_stream *s)
 		if (s->cb(x, &m))
 			return;
 	if (s->c && rc < 0)
-		gone(x, s, rc == -EMSGSIZE ? "the peer sent a message that is too large"
-					   : "the peer sent a malformed message");
+		gone(x, s,
+		     rc == -EMSGSIZE ? "the peer sent a message that is too large"
+				     : "the peer sent a malformed message");
 }
 
 static void on_stream(void *arg, uint32_t events)
@@ -257,7 +258,8 @@ void nf_stream_finish(struct nf_xfer *x, struct nf_stream *s)
 	s->paused = false;
 	LIST_INSERT_HEAD(&all, f, next);
 	f->timer = nf_timer_new(x->loop, finished, f);
-	if (!f->timer || nf_loop_add(f->loop, nf_conn_fd(f->c), EPOLLIN | EPOLLOUT, on_finishing, f)) {
+	if (!f->timer ||
+	    nf_loop_add(f->loop, nf_conn_fd(f->c), EPOLLIN | EPOLLOUT, on_finishing, f)) {
 		finished(f);
 		return;
 	}

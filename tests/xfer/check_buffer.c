@@ -11,9 +11,8 @@
 
 static struct nf_rec rec(enum nf_rec_type t, uint64_t v, uint32_t payload)
 {
-	return (struct nf_rec){.len = (uint32_t)sizeof(struct nf_rec) + payload,
-			       .type = (uint8_t)t,
-			       .version = v};
+	return (struct nf_rec){
+		.len = (uint32_t)sizeof(struct nf_rec) + payload, .type = (uint8_t)t, .version = v};
 }
 
 START_TEST(fifo)

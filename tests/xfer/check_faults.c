@@ -218,7 +218,8 @@ START_TEST(bad_records)
 
 	lab_up();
 	c = enter();
-	send_record(c, (struct nf_rec){.len = sizeof(struct nf_rec) + 100, .type = NF_REC_CLONE,
+	send_record(c, (struct nf_rec){.len = sizeof(struct nf_rec) + 100,
+				       .type = NF_REC_CLONE,
 				       .move = MOVE});
 	shim_wait(&lab.d, NF_REC_CLONE, 0);
 	send_record(c, bad_record[_i].r);
@@ -235,10 +236,10 @@ START_TEST(after_finall)
 
 	lab_up();
 	c = enter();
-	send_record(c, (struct nf_rec){.len = sizeof(struct nf_rec), .type = NF_REC_FINALL,
-				       .move = MOVE});
-	send_record(c, (struct nf_rec){.len = sizeof(struct nf_rec), .type = NF_REC_CLONE,
-				       .move = MOVE});
+	send_record(c, (struct nf_rec){
+			       .len = sizeof(struct nf_rec), .type = NF_REC_FINALL, .move = MOVE});
+	send_record(c, (struct nf_rec){
+			       .len = sizeof(struct nf_rec), .type = NF_REC_CLONE, .move = MOVE});
 	thrown_out(c, "last word");
 	lab_down();
 }
@@ -283,9 +284,9 @@ START_TEST(bad_destination)
 {
 	struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	int l = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), fd;
-	struct nf_msg m, out = {.type = NF_MSG_HELLO,
-				.hello = {.version = NF_PROTO_VERSION, .role = NF_ROLE_PEER,
-					  .move = MOVE}};
+	struct nf_msg m,
+		out = {.type = NF_MSG_HELLO,
+		       .hello = {.version = NF_PROTO_VERSION, .role = NF_ROLE_PEER, .move = MOVE}};
 	struct nf_msg_begin b = {0};
 	socklen_t n = sizeof(sa);
 	struct nf_conn *c;
@@ -304,10 +305,12 @@ START_TEST(bad_destination)
 	ck_assert_int_eq(memcmp(m.hello.token, token, NF_TOKEN_BYTES), 0);
 	nf_conn_send(c, &out);
 	shim_wait(&lab.s, NF_REC_BEGIN_SRC, 0);
-	send_record(c, (struct nf_rec){.len = sizeof(struct nf_rec) + 9, .type = NF_REC_STATE,
-				       .scope = 1, .move = MOVE});
-	ck_assert_ptr_nonnull(strstr(wait_event(&lab.hs, NF_EVENT_REC, NF_REC_FAILED)->text,
-				     "does not send"));
+	send_record(c, (struct nf_rec){.len = sizeof(struct nf_rec) + 9,
+				       .type = NF_REC_STATE,
+				       .scope = 1,
+				       .move = MOVE});
+	ck_assert_ptr_nonnull(
+		strstr(wait_event(&lab.hs, NF_EVENT_REC, NF_REC_FAILED)->text, "does not send"));
 	closed(c);
 	nf_conn_free(c);
 	close(l);
@@ -458,17 +461,19 @@ END_TEST
 /* The source NF dies after the route: what it had said arrives, and FINISH comes behind it. */
 START_TEST(source_nf_dies)
 {
-	const uint64_t n = 600; /* fits into the ring */
+	const uint64_t n = 4000; /* fits into the ring, and is more than a look takes */
 	size_t fin;
 
 	lab_up();
-	both_begun(MOVE, (struct nf_msg_begin){.buffer_packets = 20, .wait_ms = 20000});
+	both_begun(MOVE, (struct nf_msg_begin){.wait_ms = 20000});
 	both_prepared(MOVE);
 	dest_ready(MOVE);
 	lab.d.frozen = true;
+	kill(lab.hs.pid, SIGSTOP); /* so that the ring is full of it when the NF dies */
 	for (uint64_t i = 1; i <= n; i++)
-		ck_assert(shim_try(&lab.s, NF_REC_CLONE, MOVE, i, 1, 1400));
+		ck_assert(shim_try(&lab.s, NF_REC_CLONE, MOVE, i, 1, 100));
 	shim_close(&lab.s);
+	kill(lab.hs.pid, SIGCONT);
 	wait_event(&lab.hs, NF_EVENT_NF_GONE, 0);
 	order(&lab.hd, NF_REC_FINISH, MOVE);
 	run(100);

@@ -99,7 +99,8 @@ static void check_begin(const struct nf_rec *r, enum nf_rec_type t)
 {
 	ck_assert_int_eq(r->type, t);
 	ck_assert_uint_eq(r->move, MOVE);
-	ck_assert_uint_eq(nf_rec_payload(r), sizeof(struct nf_rec_begin) + strlen("net 10.0.0.0/8"));
+	ck_assert_uint_eq(nf_rec_payload(r),
+			  sizeof(struct nf_rec_begin) + strlen("net 10.0.0.0/8"));
 }
 
 START_TEST(whole_move)
@@ -207,8 +208,8 @@ START_TEST(reserve_full)
 	struct nf_msg_event *e;
 
 	lab_up();
-	both_begun(MOVE, (struct nf_msg_begin){.buffer_packets = 50, .reserve_bytes = 100000,
-					       .wait_ms = 20000});
+	both_begun(MOVE, (struct nf_msg_begin){
+				 .buffer_packets = 50, .reserve_bytes = 100000, .wait_ms = 20000});
 	both_prepared(MOVE);
 	shim_wait(&lab.d, NF_REC_BARRIER, 0);
 	lab.d.frozen = true;

@@ -150,7 +150,8 @@ static void serve_shim(struct shim *s)
 		m.status = s->status;
 		nf_conn_send(s->c, &m);
 	}
-	for (int i = 0; i < 2000 && !s->frozen && (r = nf_ring_peek(s->in, &hdr, &payload, &err)); i++) {
+	for (int i = 0; i < 2000 && !s->frozen && (r = nf_ring_peek(s->in, &hdr, &payload, &err));
+	     i++) {
 		take_one(s, r, payload);
 		nf_ring_next(s->in);
 	}
@@ -413,9 +414,9 @@ struct nf_conn *dial(const char *addr)
 
 void hello_peer(struct nf_conn *c, uint64_t move, const uint8_t *token)
 {
-	struct nf_msg m = {.type = NF_MSG_HELLO,
-			   .hello = {.version = NF_PROTO_VERSION, .role = NF_ROLE_PEER,
-				     .move = move}};
+	struct nf_msg m = {
+		.type = NF_MSG_HELLO,
+		.hello = {.version = NF_PROTO_VERSION, .role = NF_ROLE_PEER, .move = move}};
 
 	strcpy(m.hello.name, "ids1");
 	memcpy(m.hello.token, token, NF_TOKEN_BYTES);

@@ -23,8 +23,8 @@ struct shim {
 	struct nf_conn *c;
 	struct nf_ring *in, *out;
 	struct nf_msg_status status;
-	bool frozen; /* takes nothing from the in ring */
-	unsigned links; /* times a helper has linked */
+	bool frozen;	    /* takes nothing from the in ring */
+	unsigned links;	    /* times a helper has linked */
 	struct nf_rec *got; /* headers of all records taken */
 	size_t ngot, cap;
 	uint64_t seen_bytes; /* sum over payloads, to be compared */
