@@ -17,10 +17,10 @@ static inline bool nf_drop_count(enum nf_family fam)
 	return true;
 }
 
-/* In the window, on a descriptor whose writes are output. A closed one fails as it should. */
+/* In the window, on a descriptor whose writes are output. */
 static inline bool nf_drop_fd(enum nf_family fam, int fd)
 {
-	return nf_dropping() && nf_fd_is_open(fd) && nf_fd_is_output(fd) && nf_drop_count(fam);
+	return nf_dropping() && nf_fd_is_output(fd) && nf_drop_count(fam);
 }
 
 /* A stream without a descriptor (open_memstream, fmemopen, cookies) is the NF's own memory. */

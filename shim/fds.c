@@ -16,10 +16,20 @@
 
 #include "real.h"
 
+#define KNOWN 8 /* descriptors that one packet's processing writes to; more are asked for again */
 #define HIGH 512 /* ours live from here on if the limit allows */
 
 static _Atomic int ours[NF_FDS_OURS]; /* fd + 1, 0: free */
 static _Atomic int lowest = INT_MAX;
+
+/* What a thread learnt about descriptors since the last change. */
+struct known {
+	unsigned at, n;
+	int fd[KNOWN];
+	bool out[KNOWN];
+};
+
+static _Atomic unsigned changes = 1;
 
 bool nf_fd_is_ours(int fd)
 {
@@ -86,6 +96,17 @@ static bool socket_is_output(int fd)
 	return len > offsetof(struct sockaddr_un, sun_path);
 }
 
+/* Does the kernel's name of @fd start with @what? */
+static bool is_called(int fd, const char *what)
+{
+	char link[64], target[64];
+	ssize_t n;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, target, sizeof(target));
+	return n >= (ssize_t)strlen(what) && !memcmp(target, what, strlen(what));
+}
+
 static bool same_as(int fd, const struct stat *st)
 {
 	struct stat other;
@@ -97,52 +118,67 @@ static bool same_as(int fd, const struct stat *st)
  * reads it. Other pipes are the NF's own. */
 static bool pipe_is_output(int fd, const struct stat *st)
 {
-	char link[64], target[64];
-	ssize_t n;
-
-	if (same_as(STDOUT_FILENO, st) || same_as(STDERR_FILENO, st))
-		return true;
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	n = readlink(link, target, sizeof(target) - 1);
-	if (n < 0)
-		return true;
-	target[n] = 0;
-	return strncmp(target, "pipe:", 5) != 0;
+	return same_as(STDOUT_FILENO, st) || same_as(STDERR_FILENO, st) || !is_called(fd, "pipe:");
 }
 
-bool nf_fd_is_output(int fd)
+static bool can_write(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	return flags >= 0 && (flags & O_ACCMODE) != O_RDONLY;
+}
+
+static bool ask(int fd)
 {
 	struct stat st;
-	int e = errno;
-	bool out = true;
+	bool out = false;
 
-	if (nf_fd_is_ours(fd))
-		return false;
-	if (fstat(fd, &st) == 0) {
+	if (can_write(fd) && !nf_fd_is_ours(fd) && fstat(fd, &st) == 0) {
 		if (S_ISSOCK(st.st_mode))
 			out = socket_is_output(fd);
 		else if (S_ISFIFO(st.st_mode))
 			out = pipe_is_output(fd, &st);
 		else if (S_ISREG(st.st_mode))
-			out = fcntl(fd, F_GET_SEALS) < 0; /* else a memfd */
+			out = !is_called(fd, "/memfd:");
 		else
 			out = S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode); /* not eventfd, timerfd… */
 	}
-	errno = e;
 	return out;
 }
 
-bool nf_fd_is_open(int fd)
+void nf_fds_forget(void)
 {
+	atomic_fetch_add_explicit(&changes, 1, memory_order_acq_rel);
+}
+
+bool nf_fd_is_output(int fd)
+{
+	static __thread struct known known;
+	unsigned now = atomic_load_explicit(&changes, memory_order_acquire);
 	int e = errno;
+	bool out;
 
-	int flags = fcntl(fd, F_GETFL);
-
+	if (known.at != now)
+		known = (struct known){.at = now};
+	for (unsigned i = 0; i < known.n; i++)
+		if (known.fd[i] == fd)
+			return known.out[i];
+	out = ask(fd);
 	errno = e;
-	return flags >= 0 && (flags & O_ACCMODE) != O_RDONLY;
+	if (known.n < KNOWN) {
+		known.fd[known.n] = fd;
+		known.out[known.n++] = out;
+	}
+	return out;
 }
 
 /* ---- the NF closes ---- */
+
+static inline int changed(int rc)
+{
+	nf_fds_forget();
+	return rc;
+}
 
 int close(int fd)
 {
@@ -150,7 +186,7 @@ int close(int fd)
 		errno = EBADF;
 		return -1;
 	}
-	return nf_real.close(fd);
+	return changed(nf_real.close(fd));
 }
 
 /* Close [first, last] but for ours. */
@@ -184,7 +220,7 @@ int close_range(unsigned first, unsigned last, int flags)
 		errno = EINVAL;
 		return -1;
 	}
-	return close_around(first, last, flags);
+	return changed(close_around(first, last, flags));
 }
 
 void closefrom(int low)
@@ -192,6 +228,7 @@ void closefrom(int low)
 	if (close_around(low < 0 ? 0 : (unsigned)low, UINT_MAX, 0) < 0)
 		for (int fd = low < 0 ? 0 : low; fd < 65536; fd++) /* a kernel without close_range */
 			close(fd);
+	nf_fds_forget();
 }
 
 int dup2(int from, int to)
@@ -200,7 +237,7 @@ int dup2(int from, int to)
 		errno = EBADF;
 		return -1;
 	}
-	return nf_real.dup2(from, to);
+	return changed(nf_real.dup2(from, to));
 }
 
 int dup3(int from, int to, int flags)
@@ -209,5 +246,10 @@ int dup3(int from, int to, int flags)
 		errno = EBADF;
 		return -1;
 	}
-	return nf_real.dup3(from, to, flags);
+	return changed(nf_real.dup3(from, to, flags));
+}
+
+int fclose(FILE *f)
+{
+	return changed(nf_real.fclose(f));
 }

@@ -22,10 +22,11 @@ bool nf_fd_is_ours(int fd);
  * Is writing to @fd output of the NF? Regular files, terminals, FIFOs, devices,
  * internet, packet and syslog sockets are; eventfds, anonymous pipes,
  * socketpairs, memfds and the like carry the NF's own signals and are not.
- * Asks the kernel each time: this is only reached while output is being dropped.
+ * False too for one that cannot be written to: the real call says so best.
+ * Asks the kernel, a microsecond: once per window and descriptor.
  */
 bool nf_fd_is_output(int fd);
-/* Can it be written to at all? A suppressed call reports EBADF like the real one. */
-bool nf_fd_is_open(int fd);
+/* What was learnt does not hold any more: a window opens, or descriptors were closed. */
+void nf_fds_forget(void);
 
 #endif

@@ -84,6 +84,7 @@ static void each_stream(void (*fn)(FILE *))
 
 void nf_window_open(void)
 {
+	nf_fds_forget();
 	each_stream(take_room);
 	nf_window = 1;
 }

@@ -76,12 +76,14 @@ static void to_the_kernel(void)
 	close(fd);
 }
 
-static void to_the_world(void)
+static void to_the_world(const char *where)
 {
-	char name[] = "/tmp/nfshim-kinds-XXXXXX";
-	int file = mkstemp(name), master, slave, fifo;
+	char name[64];
+	int file, master, slave, fifo;
 	struct stat st;
 
+	snprintf(name, sizeof(name), "%s/nfshim-kinds-XXXXXX", where);
+	file = mkstemp(name);
 	CHECK(openpty(&master, &slave, NULL, NULL, NULL) == 0);
 	CHECK(say(file) == 8 && fstat(file, &st) == 0 && st.st_size == 0);
 	CHECK(say(slave) == 8 && arrived(master) == 0);
@@ -122,6 +124,30 @@ static void used_again(void)
 	CHECK(say(file) == 8 && arrived(p[0]) == 8);
 	unlink(name);
 	close(file), close(e), close(p[0]), close(p[1]);
+}
+
+/* Also within one window. */
+static void changed_inside(void)
+{
+	char name[] = "/tmp/nfshim-kinds-XXXXXX";
+	int p[2], fd = mkstemp(name), twin;
+	FILE *f = fdopen(dup(fd), "w");
+	struct stat st;
+
+	nfshim_test_window(1);
+	CHECK(write(fd, "x", 1) == 1 && fputs("y", f) >= 0);
+	CHECK(pipe(p) == 0);
+	twin = fileno(f);
+	fclose(f);
+	CHECK(dup(p[1]) == twin && write(twin, "pipe", 4) == 4);
+	close(fd);
+	CHECK(dup(p[1]) == fd && write(fd, "again", 5) == 5);
+	CHECK(close(fd) == 0 && write(fd, "z", 1) < 0 && errno == EBADF);
+	nfshim_test_window(0);
+	CHECK(arrived(p[0]) == 9);
+	CHECK(stat(name, &st) == 0 && st.st_size == 0);
+	unlink(name);
+	close(p[0]), close(p[1]), close(twin);
 }
 
 static void streams(void)
@@ -216,9 +242,11 @@ int main(void)
 	check_preloaded();
 	to_itself();
 	to_the_kernel();
-	to_the_world();
+	to_the_world("/tmp");
+	to_the_world("/dev/shm"); /* a tmpfs: its files can be sealed like memfds */
 	piped_stdout();
 	used_again();
+	changed_inside();
 	streams();
 	threads();
 	opened_twice();
