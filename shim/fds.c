@@ -16,8 +16,8 @@
 
 #include "real.h"
 
-#define KNOWN 8 /* descriptors that one packet's processing writes to; more are asked for again */
-#define HIGH 512 /* ours live from here on if the limit allows */
+#define KNOWN 8	  /* descriptors that one packet's processing writes to; more are asked for again */
+#define HIGH  512 /* ours live from here on if the limit allows */
 
 static _Atomic int ours[NF_FDS_OURS]; /* fd + 1, 0: free */
 static _Atomic int lowest = INT_MAX;
@@ -141,7 +141,8 @@ static bool ask(int fd)
 		else if (S_ISREG(st.st_mode))
 			out = !is_called(fd, "/memfd:");
 		else
-			out = S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode); /* not eventfd, timerfd… */
+			out = S_ISCHR(st.st_mode) ||
+			      S_ISBLK(st.st_mode); /* not eventfd, timerfd… */
 	}
 	return out;
 }
@@ -226,7 +227,8 @@ int close_range(unsigned first, unsigned last, int flags)
 void closefrom(int low)
 {
 	if (close_around(low < 0 ? 0 : (unsigned)low, UINT_MAX, 0) < 0)
-		for (int fd = low < 0 ? 0 : low; fd < 65536; fd++) /* a kernel without close_range */
+		for (int fd = low < 0 ? 0 : low; fd < 65536;
+		     fd++) /* a kernel without close_range */
 			close(fd);
 	nf_fds_forget();
 }

@@ -10,15 +10,15 @@
 
 static int failures;
 
-#define CHECK(cond)                                                                            \
-	do {                                                                                   \
-		if (!(cond)) {                                                                 \
-			if (nfshim_reprocessing())                                             \
-				nfshim_test_window(0);                                         \
-			fprintf(stderr, "%s:%d: %s: not so: %s\n", __FILE__, __LINE__, __func__, \
-				#cond);                                                        \
-			failures++;                                                            \
-		}                                                                              \
+#define CHECK(cond)                                                                                \
+	do {                                                                                       \
+		if (!(cond)) {                                                                     \
+			if (nfshim_reprocessing())                                                 \
+				nfshim_test_window(0);                                             \
+			fprintf(stderr, "%s:%d: %s: not so: %s\n", __FILE__, __LINE__, __func__,   \
+				#cond);                                                            \
+			failures++;                                                                \
+		}                                                                                  \
 	} while (0)
 
 static inline void check_preloaded(void)

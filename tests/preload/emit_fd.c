@@ -42,8 +42,8 @@ void emit_setup(unsigned v)
 	(void)v;
 	fd = open("file", O_CREAT | O_RDWR, 0600);
 	fifo_log = open("fifo.log", O_CREAT | O_WRONLY, 0600);
-	if (mkfifo("fifo", 0600) < 0 || (fifo = open("fifo", O_RDWR | O_NONBLOCK)) < 0 ||
-	    fd < 0 || fifo_log < 0 || pipe(feed) < 0)
+	if (mkfifo("fifo", 0600) < 0 || (fifo = open("fifo", O_RDWR | O_NONBLOCK)) < 0 || fd < 0 ||
+	    fifo_log < 0 || pipe(feed) < 0)
 		emit_die("cannot open the results");
 	make_slots();
 }
@@ -264,10 +264,31 @@ static long do_bad(const char *t)
 	return bad;
 }
 
-#define OP(name) {#name, do_##name}
+#define OP(name)                                                                                   \
+	{                                                                                          \
+#name, do_##name                                                                   \
+	}
 
-const struct emit_op emit_ops[] = {
-	OP(write), OP(__write), OP(pwrite), OP(pwrite64), OP(__pwrite64), OP(writev), OP(pwritev),
-	OP(pwritev64), OP(pwritev2), OP(pwritev64v2), OP(dprintf), OP(vdprintf), OP(fifo_write),
-	OP(vmsplice), OP(sendfile), OP(sendfile_offset), OP(sendfile64), OP(copy_file_range),
-	OP(splice), OP(splice_offset), OP(splice_to_fifo), OP(bad), {0}};
+const struct emit_op emit_ops[] = {OP(write),
+				   OP(__write),
+				   OP(pwrite),
+				   OP(pwrite64),
+				   OP(__pwrite64),
+				   OP(writev),
+				   OP(pwritev),
+				   OP(pwritev64),
+				   OP(pwritev2),
+				   OP(pwritev64v2),
+				   OP(dprintf),
+				   OP(vdprintf),
+				   OP(fifo_write),
+				   OP(vmsplice),
+				   OP(sendfile),
+				   OP(sendfile_offset),
+				   OP(sendfile64),
+				   OP(copy_file_range),
+				   OP(splice),
+				   OP(splice_offset),
+				   OP(splice_to_fifo),
+				   OP(bad),
+				   {0}};

@@ -42,15 +42,15 @@ static const char *name_of(const char *t)
 }
 
 /* The line's errno is the text's; the caller compares with its own. */
-#define VOID(name, call)                   \
-	static long do_##name(const char *t) \
-	{                                  \
-		const char *s = name_of(t); \
-		int e = 1234;              \
-                                           \
-		call;                      \
-		errno = e;                 \
-		return 0;                  \
+#define VOID(name, call)                                                                           \
+	static long do_##name(const char *t)                                                       \
+	{                                                                                          \
+		const char *s = name_of(t);                                                        \
+		int e = 1234;                                                                      \
+                                                                                                   \
+		call;                                                                              \
+		errno = e;                                                                         \
+		return 0;                                                                          \
 	}
 
 static siginfo_t info = {.si_signo = SIGUSR1, .si_code = SI_USER};
@@ -81,8 +81,11 @@ VOID(vwarnx, listed(1, "%s", s))
 VOID(syslog, syslog(LOG_INFO, "%s %m", s))
 VOID(vsyslog, listed(2, "%s", s))
 
-#define OP(name) {#name, do_##name}
+#define OP(name)                                                                                   \
+	{                                                                                          \
+#name, do_##name                                                                   \
+	}
 
-const struct emit_op emit_ops[] = {OP(perror), OP(psignal), OP(psiginfo), OP(error),
-				   OP(error_at_line), OP(warn), OP(warnx), OP(vwarn), OP(vwarnx),
-				   OP(syslog), OP(vsyslog), {0}};
+const struct emit_op emit_ops[] = {OP(perror),	      OP(psignal), OP(psiginfo), OP(error),
+				   OP(error_at_line), OP(warn),	   OP(warnx),	 OP(vwarn),
+				   OP(vwarnx),	      OP(syslog),  OP(vsyslog),	 {0}};

@@ -108,7 +108,10 @@ static long do_pcap_dump_flush(const char *t)
 	return pcap_dump_flush(dumper);
 }
 
-#define OP(name) {#name, do_##name}
+#define OP(name)                                                                                   \
+	{                                                                                          \
+#name, do_##name                                                                   \
+	}
 
-const struct emit_op emit_ops[] = {OP(pcap_inject), OP(pcap_sendpacket), OP(pcap_dump),
-				   OP(pcap_dump_flush), {0}};
+const struct emit_op emit_ops[] = {
+	OP(pcap_inject), OP(pcap_sendpacket), OP(pcap_dump), OP(pcap_dump_flush), {0}};

@@ -148,8 +148,11 @@ static long do_bad(const char *t)
 	return bad;
 }
 
-#define OP(name) {#name, do_##name}
+#define OP(name)                                                                                   \
+	{                                                                                          \
+#name, do_##name                                                                   \
+	}
 
-const struct emit_op emit_ops[] = {OP(send), OP(__send), OP(send_tcp), OP(sendto), OP(sendmsg),
-				   OP(sendmmsg), OP(write_udp), OP(unix_sendto),
-				   OP(unix_connected), OP(bad), {0}};
+const struct emit_op emit_ops[] = {
+	OP(send),      OP(__send),	OP(send_tcp),	    OP(sendto), OP(sendmsg), OP(sendmmsg),
+	OP(write_udp), OP(unix_sendto), OP(unix_connected), OP(bad),	{0}};

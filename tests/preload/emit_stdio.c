@@ -150,14 +150,14 @@ static long do_fputs_unlocked(const char *t)
 }
 
 /* What the last call returned. */
-#define LAST(name, call)                \
-	static long name(const char *t) \
-	{                               \
-		long last = 0;          \
-                                        \
-		for (; *t; t++)         \
-			last = (call);  \
-		return last;            \
+#define LAST(name, call)                                                                           \
+	static long name(const char *t)                                                            \
+	{                                                                                          \
+		long last = 0;                                                                     \
+                                                                                                   \
+		for (; *t; t++)                                                                    \
+			last = (call);                                                             \
+		return last;                                                                       \
 	}
 
 LAST(do_fputc, fputc(*t, f))
@@ -265,12 +265,42 @@ static long do_own_file(const char *t)
 	return rc;
 }
 
-#define OP(name) {#name, do_##name}
+#define OP(name)                                                                                   \
+	{                                                                                          \
+#name, do_##name                                                                   \
+	}
 
-const struct emit_op emit_ops[] = {
-	OP(printf), OP(IO_printf), OP(fprintf), OP(IO_fprintf), OP(vprintf), OP(vprintf_chk), OP(vfprintf),
-	OP(IO_vfprintf), OP(count), OP(puts), OP(IO_puts), OP(fputs), OP(IO_fputs),
-	OP(fputs_unlocked), OP(fputc), OP(fputc_unlocked), OP(putc), OP(IO_putc),
-	OP(putc_unlocked), OP(putchar), OP(putchar_unlocked), OP(putc_high), OP(putw), OP(fwrite),
-	OP(IO_fwrite), OP(fwrite_unlocked), OP(inlined_fflush), OP(inlined_fflush_all),
-	OP(inlined_fflush_unlocked), OP(inlined_IO_fflush), OP(inlined_fseek), OP(half_line), OP(own_file), {0}};
+const struct emit_op emit_ops[] = {OP(printf),
+				   OP(IO_printf),
+				   OP(fprintf),
+				   OP(IO_fprintf),
+				   OP(vprintf),
+				   OP(vprintf_chk),
+				   OP(vfprintf),
+				   OP(IO_vfprintf),
+				   OP(count),
+				   OP(puts),
+				   OP(IO_puts),
+				   OP(fputs),
+				   OP(IO_fputs),
+				   OP(fputs_unlocked),
+				   OP(fputc),
+				   OP(fputc_unlocked),
+				   OP(putc),
+				   OP(IO_putc),
+				   OP(putc_unlocked),
+				   OP(putchar),
+				   OP(putchar_unlocked),
+				   OP(putc_high),
+				   OP(putw),
+				   OP(fwrite),
+				   OP(IO_fwrite),
+				   OP(fwrite_unlocked),
+				   OP(inlined_fflush),
+				   OP(inlined_fflush_all),
+				   OP(inlined_fflush_unlocked),
+				   OP(inlined_IO_fflush),
+				   OP(inlined_fseek),
+				   OP(half_line),
+				   OP(own_file),
+				   {0}};

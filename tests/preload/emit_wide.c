@@ -103,14 +103,14 @@ static long do_woverflow(const char *t)
 	return __woverflow(f, L'\u00fc');
 }
 
-#define LAST(name, call)                                                  \
-	static long name(const char *t)                                   \
-	{                                                                 \
-		long last = 0;                                            \
-                                                                          \
-		for (const wchar_t *w = widen(t); *w; w++)                \
-			last = (long)(call);                              \
-		return last;                                              \
+#define LAST(name, call)                                                                           \
+	static long name(const char *t)                                                            \
+	{                                                                                          \
+		long last = 0;                                                                     \
+                                                                                                   \
+		for (const wchar_t *w = widen(t); *w; w++)                                         \
+			last = (long)(call);                                                       \
+		return last;                                                                       \
 	}
 
 LAST(do_fputwc, fputwc(*w, f))
@@ -120,9 +120,23 @@ LAST(do_putwc_unlocked, putwc_unlocked(*w, f))
 LAST(do_putwchar, putwchar(*w))
 LAST(do_putwchar_unlocked, putwchar_unlocked(*w))
 
-#define OP(name) {#name, do_##name}
+#define OP(name)                                                                                   \
+	{                                                                                          \
+#name, do_##name                                                                   \
+	}
 
-const struct emit_op emit_ops[] = {OP(wprintf), OP(fwprintf), OP(vwprintf), OP(vfwprintf),
-				   OP(long), OP(fputws), OP(fputws_unlocked), OP(fputwc),
-				   OP(fputwc_unlocked), OP(putwc), OP(putwc_unlocked),
-				   OP(putwchar), OP(putwchar_unlocked), OP(woverflow), {0}};
+const struct emit_op emit_ops[] = {OP(wprintf),
+				   OP(fwprintf),
+				   OP(vwprintf),
+				   OP(vfwprintf),
+				   OP(long),
+				   OP(fputws),
+				   OP(fputws_unlocked),
+				   OP(fputwc),
+				   OP(fputwc_unlocked),
+				   OP(putwc),
+				   OP(putwc_unlocked),
+				   OP(putwchar),
+				   OP(putwchar_unlocked),
+				   OP(woverflow),
+				   {0}};

@@ -65,7 +65,8 @@ static void to_the_kernel(void)
 	struct {
 		struct nlmsghdr h;
 		struct rtgenmsg g;
-	} ask = {.h = {.nlmsg_len = sizeof(ask), .nlmsg_type = RTM_GETLINK,
+	} ask = {.h = {.nlmsg_len = sizeof(ask),
+		       .nlmsg_type = RTM_GETLINK,
 		       .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP}};
 	int fd = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
 

@@ -55,8 +55,8 @@ static void own_handlers_are_seen(void)
 
 	CHECK(signal(SIGUSR1, count) == SIG_DFL);
 	CHECK(asked(SIGUSR1).sa_handler == count);
-	CHECK(asked(SIGUSR1).sa_flags == SA_RESTART || asked(SIGUSR1).sa_flags ==
-	      (SA_RESTART | 0x04000000));
+	CHECK(asked(SIGUSR1).sa_flags == SA_RESTART ||
+	      asked(SIGUSR1).sa_flags == (SA_RESTART | 0x04000000));
 	sigaddset(&sa.sa_mask, SIGHUP);
 	CHECK(sigaction(SIGUSR1, &sa, &old) == 0 && old.sa_handler == count);
 	CHECK(!(old.sa_flags & SA_SIGINFO));
