@@ -167,6 +167,17 @@ static void order(int i, enum nf_rec_type what, uint64_t move)
 	nf_conn_send(helper[i].conn, &m);
 }
 
+/* The shim has come to its pause point. */
+static void wait_hit(const char *pause)
+{
+	char hit[512];
+
+	snprintf(hit, sizeof(hit), "%s.hit", pause);
+	for (int i = 0; access(hit, F_OK) < 0; i++)
+		if (i > 10000 || usleep(1000))
+			die(hit, "the NF did not come so far");
+}
+
 int main(int argc, char **argv)
 {
 	uint64_t move;
@@ -186,6 +197,8 @@ int main(int argc, char **argv)
 			die("start", "a helper or its NF did not come up");
 		pump(50);
 	}
+	wait_hit(argv[8]);
+	wait_hit(argv[10]);
 	begin(1, NF_SIDE_DST, move, argv[4], 0, argv[7]);
 	wait_for(1, NF_REC_BEGUN);
 	begin(0, NF_SIDE_SRC, move, argv[4], (unsigned)atoi(argv[5]), argv[7]);

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "conn.h"
+#include "flow.h"
 #include "ring.h"
 
 #define STALL_S 10
@@ -114,6 +115,7 @@ static void begin(struct side *s, enum nf_rec_type t, uint64_t move, const char 
 /* Pass on what the shims say until @want comes out of side @from. */
 static void relay_until(struct side *sd, int from, enum nf_rec_type want)
 {
+	char text[NF_FLOW_TEXT];
 	time_t start = time(NULL);
 
 	while (!seen[from][want] && time(NULL) - start < STALL_S) {
@@ -138,7 +140,8 @@ static void relay_until(struct side *sd, int from, enum nf_rec_type want)
 			    !(drop_state && r->type == NF_REC_STATE))
 				push(&sd[1 - i], r, payload);
 			if (getenv("ROUNDTRIP_DEBUG"))
-				fprintf(stderr, "%s: %s v %llu\n", sd[i].name, nf_rec_name(r->type),
+				fprintf(stderr, "%s: %s %s v %llu\n", sd[i].name,
+					nf_rec_name(r->type), nf_flow_format(&r->flow, text, sizeof(text)),
 					(unsigned long long)r->version);
 			seen[i][hdr.type] = true;
 			nf_ring_next(sd[i].out);
@@ -147,6 +150,17 @@ static void relay_until(struct side *sd, int from, enum nf_rec_type want)
 	}
 	if (!seen[from][want])
 		die(sd[from].name, "did not answer in time");
+}
+
+/* The shim has come to its pause point. */
+static void wait_hit(const char *pause)
+{
+	char hit[512];
+
+	snprintf(hit, sizeof(hit), "%s.hit", pause);
+	for (int i = 0; access(hit, F_OK) < 0; i++)
+		if (i > 10000 || usleep(1000))
+			die(hit, "the NF did not come so far");
 }
 
 int main(int argc, char **argv)
@@ -165,10 +179,14 @@ int main(int argc, char **argv)
 	sd[1].name = argv[3];
 	dial(&sd[0], argv[1]);
 	dial(&sd[1], argv[1]);
+	wait_hit(argv[8]);
+	wait_hit(argv[10]);
 	begin(&sd[1], NF_REC_BEGIN_DST, move, argv[4], 0, argv[7]);
 	relay_until(sd, 1, NF_REC_BEGUN);
 	begin(&sd[0], NF_REC_BEGIN_SRC, move, argv[4], (unsigned)atoi(argv[5]), argv[7]);
 	relay_until(sd, 0, NF_REC_BEGUN);
+	if (getenv("ROUNDTRIP_PAUSED")) /* export all of it before the source goes on */
+		relay_until(sd, 0, NF_REC_EXPORTED);
 	unlink(argv[8]);
 	relay_until(sd, 0, NF_REC_EXPORTED);
 	order(&sd[1], NF_REC_PREPARE, move);
