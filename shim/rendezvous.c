@@ -325,12 +325,15 @@ static struct nf_conn *accept_hidden(struct guest *g)
 static void accept_one(struct guest *g)
 {
 	struct nf_conn *c = accept_hidden(g);
+	struct nf_msg m;
 
 	if (!c) {
 		usleep(TICK_MS * 1000); /* no descriptors left, most likely: do not spin */
 	} else if (c == g->conn) {
 		welcome(g);
 	} else {
+		/* It reads the answer only if its own HELLO could be sent. */
+		nf_conn_recv_wait(c, &m, TICK_MS);
 		refuse(c, "another nfxfer serves this NF already");
 		nf_fd_unhide(nf_conn_fd(c));
 		nf_conn_free(c);
