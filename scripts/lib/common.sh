@@ -105,19 +105,20 @@ install_packages() {
 }
 
 BUILD_PACKAGES=(cmake ninja-build gcc libc6-dev pkg-config libpcap-dev libprotobuf-c-dev
-	protobuf-c-compiler uthash-dev libjansson-dev libinih-dev libnftables-dev)
+	protobuf-c-compiler uthash-dev libjansson-dev libinih-dev libnftables-dev check)
 LAB_PACKAGES=(iproute2 ethtool nftables tcpreplay tcpdump prads procps python3)
 # shellcheck disable=SC2034 # for those who source this
-TEST_PACKAGES=("${BUILD_PACKAGES[@]}" "${LAB_PACKAGES[@]}" check valgrind strace binutils)
+TEST_PACKAGES=("${BUILD_PACKAGES[@]}" "${LAB_PACKAGES[@]}" valgrind strace binutils)
 # shellcheck disable=SC2034
 DEMO_PACKAGES=("${BUILD_PACKAGES[@]}" "${LAB_PACKAGES[@]}" nginx-light)
 
-# build_tree BUILDDIR LOG CMAKE-OPTION...
+# build_tree BUILDDIR LOG "TARGET..." CMAKE-OPTION...
 build_tree() {
-	local dir=$1 log=$2
-	shift 2
+	local dir=$1 log=$2 targets
+	read -r -a targets <<<"$3"
+	shift 3
 	if ! cmake -S "$ROOT" -B "$dir" -G Ninja "$@" >"$log" 2>&1 ||
-		! cmake --build "$dir" -j "$(nproc)" >>"$log" 2>&1; then
+		! cmake --build "$dir" -j "$(nproc)" --target "${targets[@]}" >>"$log" 2>&1; then
 		tail -n 30 "$log" >&2
 		die "the build in $dir failed (all of it: $log)"
 	fi
