@@ -8,6 +8,7 @@
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -29,11 +30,18 @@ static bool alive(void)
 static bool reachable(void)
 {
 	struct sockaddr_un to = {.sun_family = AF_UNIX};
+	struct timeval limit = {.tv_sec = 5};
+	char buf[64];
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
 	int rc;
 
 	snprintf(to.sun_path, sizeof(to.sun_path), "%s/ours.sock", getenv("NFSHIM_DIR"));
 	rc = connect(fd, (struct sockaddr *)&to, sizeof(to));
+	/* Until the shim is done with it: a descriptor that it has just accepted is a low number. */
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	shutdown(fd, SHUT_WR);
+	while (rc == 0 && recv(fd, buf, sizeof(buf), 0) > 0)
+		;
 	close(fd);
 	return rc == 0;
 }
