@@ -55,8 +55,8 @@ static bool hook_has(void *nf, enum nfshim_scope scope, const struct nfshim_flow
 	return scope == NFSHIM_MULTI_FLOW && nf_prads_asset_has(nf, key);
 }
 
-static ssize_t hook_get(void *nf, enum nfshim_scope scope, const struct nfshim_flow *key,
-			void *buf, size_t cap)
+static ssize_t hook_get(void *nf, enum nfshim_scope scope, const struct nfshim_flow *key, void *buf,
+			size_t cap)
 {
 	if (scope == NFSHIM_PER_FLOW)
 		return nf_prads_conn_get(nf, key, buf, cap);
@@ -84,8 +84,8 @@ static void hook_key_of(void *nf, const struct nfshim_packet *pkt, struct nfshim
 	nf_prads_key_of(pkt, key);
 }
 
-static unsigned hook_records_of(void *nf, const struct nfshim_flow *flow,
-				struct nfshim_flow *keys, unsigned max)
+static unsigned hook_records_of(void *nf, const struct nfshim_flow *flow, struct nfshim_flow *keys,
+				unsigned max)
 {
 	(void)nf;
 	return nf_prads_records_of(flow, keys, max);
@@ -98,8 +98,7 @@ static int hook_check(void *nf, const void *callback, const void *handle, void *
 	return nf_prads_map_check(nf, map, callback, handle, why, whylen);
 }
 
-static int attach(const void *callback, const void *handle, void *user, char *why,
-		  size_t whylen)
+static int attach(const void *callback, const void *handle, void *user, char *why, size_t whylen)
 {
 	static const struct nfshim_hooks hooks = {
 		.size = sizeof(hooks),

@@ -23,11 +23,11 @@
 #define NF_PRADS_SIGS 5 /* fingerprint tables: SYN, SYN+ACK, stray ACK, FIN, RST */
 
 struct nf_prads {
-	struct prads_node **conns;   /* [PRADS_BUCKETS], struct prads_conn */
-	struct prads_node **assets;  /* [PRADS_BUCKETS], struct prads_asset */
-	uint64_t *cxid;		     /* last connection id given out */
-	const int *inpacket;	     /* not 0: got_packet is at work */
-	int *intr_flag;		     /* a signal that came meanwhile, to be served at the next packet */
+	struct prads_node **conns;  /* [PRADS_BUCKETS], struct prads_conn */
+	struct prads_node **assets; /* [PRADS_BUCKETS], struct prads_asset */
+	uint64_t *cxid;		    /* last connection id given out */
+	const int *inpacket;	    /* not 0: got_packet is at work */
+	int *intr_flag; /* a signal that came meanwhile, to be served at the next packet */
 	struct prads_fp ***sigs[NF_PRADS_SIGS];
 	const uint32_t *sig_buckets; /* of each fingerprint table */
 	struct prads_mac ***macs;
@@ -60,8 +60,8 @@ extern const struct nf_prads_table nf_prads_conns, nf_prads_assets;
 /* First record of @key in the chain *@head, NULL: none. */
 struct prads_node *nf_prads_find(const struct nf_prads_table *t, struct prads_node *head,
 				 const struct nfshim_flow *key);
-int nf_prads_list(const struct nf_prads_table *t, struct prads_node *const *heads,
-		  uint64_t *cursor, unsigned max, nfshim_key_cb cb, void *arg);
+int nf_prads_list(const struct nf_prads_table *t, struct prads_node *const *heads, uint64_t *cursor,
+		  unsigned max, nfshim_key_cb cb, void *arg);
 /* Put @n before @next in the chain *@head; NULL: at its end. */
 void nf_prads_link(struct prads_node **head, struct prads_node *n, struct prads_node *next);
 /* Take @n out of *@head. PRADS' own way may lose the rest of the chain; this one does not. */

@@ -161,8 +161,8 @@ static void merge(struct prads_asset *own, struct prads_asset *in)
 		memcpy(own->mac, in->mac, sizeof(own->mac));
 		own->vendor = in->vendor;
 	}
-	own->services = merge_list(in->services, own->services, same_service, nf_prads_serv_free,
-				   false);
+	own->services =
+		merge_list(in->services, own->services, same_service, nf_prads_serv_free, false);
 	own->os = merge_list(in->os, own->os, same_os, nf_prads_os_free, true);
 	free(in);
 }
@@ -214,8 +214,8 @@ static bool good_key(const struct nfshim_flow *key)
 }
 
 /* The chain grows at its head, so the two lists of one address have their ends in common. */
-static void apply(struct prads_node **head, const struct nfshim_flow *key,
-		  struct prads_node *list, unsigned n)
+static void apply(struct prads_node **head, const struct nfshim_flow *key, struct prads_node *list,
+		  unsigned n)
 {
 	struct prads_asset *own = find_from(*head, key);
 	struct prads_node *next;

@@ -143,9 +143,9 @@ static int apply_key(struct prads_conn *c, const struct nfshim_flow *key, bool s
 	int s = swapped, d = !swapped;
 
 	/* What the walk would not name by this very key is not taken in under it. */
-	if (nf_flow_canon(&k) || (key->ethertype == ETH_IP &&
-				  (memcmp(key->addr[0] + 4, none, sizeof(none)) ||
-				   memcmp(key->addr[1] + 4, none, sizeof(none)))))
+	if (nf_flow_canon(&k) ||
+	    (key->ethertype == ETH_IP && (memcmp(key->addr[0] + 4, none, sizeof(none)) ||
+					  memcmp(key->addr[1] + 4, none, sizeof(none)))))
 		return -EINVAL;
 	c->af = key->ethertype == ETH_IP ? AF_INET : AF_INET6;
 	c->proto = key->proto;

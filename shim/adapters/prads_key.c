@@ -122,8 +122,7 @@ void nf_prads_key_of(const struct nfshim_packet *pkt, struct nfshim_flow *key)
 	}
 }
 
-unsigned nf_prads_records_of(const struct nfshim_flow *flow, struct nfshim_flow *keys,
-			     unsigned max)
+unsigned nf_prads_records_of(const struct nfshim_flow *flow, struct nfshim_flow *keys, unsigned max)
 {
 	uint16_t type = flow->ethertype == ETH_ARP ? ETH_IP : flow->ethertype;
 	unsigned n = 0;

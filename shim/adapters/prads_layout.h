@@ -9,9 +9,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PRADS_BUCKETS	31337
-#define PRADS_OPTIONS	16    /* TCP options a fingerprint holds */
-#define PRADS_MAC_HASH	19963 /* buckets of the vendor table */
+#define PRADS_BUCKETS  31337
+#define PRADS_OPTIONS  16    /* TCP options a fingerprint holds */
+#define PRADS_MAC_HASH 19963 /* buckets of the vendor table */
 
 /* Protocols for which PRADS parses an inner packet; IPIP (4) is not among them. */
 #define PRADS_PROTO_IP4 94
@@ -41,7 +41,7 @@ struct prads_conn {
 	uint8_t reversed;
 	uint32_t af;
 	uint16_t hw_proto;
-	uint8_t proto; /* 0 for all but TCP, UDP and ICMP */
+	uint8_t proto;				      /* 0 for all but TCP, UDP and ICMP */
 	uint8_t s_ip[16] __attribute__((aligned(4))); /* IPv4: 4 bytes, the rest is undefined */
 	uint8_t d_ip[16];
 	uint16_t s_port, d_port; /* network order */
@@ -104,8 +104,8 @@ struct prads_asset {
 	int64_t first, last;
 	uint16_t attempts;
 	int af;
-	uint16_t vlan;					 /* network order */
-	uint8_t ip[16] __attribute__((aligned(4)));	 /* IPv4: 4 bytes */
+	uint16_t vlan;				    /* network order */
+	uint8_t ip[16] __attribute__((aligned(4))); /* IPv4: 4 bytes */
 	uint8_t mac[6];
 	struct prads_mac *vendor;
 	struct prads_node *services; /* struct prads_serv */
@@ -120,7 +120,8 @@ _Static_assert(sizeof(struct prads_conn) == 144 && offsetof(struct prads_conn, s
 _Static_assert(sizeof(struct prads_serv) == 64 && offsetof(struct prads_serv, port) == 0x24 &&
 		       offsetof(struct prads_serv, application) == 0x30,
 	       "service");
-_Static_assert(sizeof(struct prads_fp) == 72 && offsetof(struct prads_fp, wsc) == 46, "fingerprint");
+_Static_assert(sizeof(struct prads_fp) == 72 && offsetof(struct prads_fp, wsc) == 46,
+	       "fingerprint");
 _Static_assert(sizeof(struct prads_os) == 184 && offsetof(struct prads_os, detection) == 0x38 &&
 		       offsetof(struct prads_os, fp) == 0x50 &&
 		       offsetof(struct prads_os, uptime) == 0xb0,

@@ -209,7 +209,7 @@ void nf_prads_sig_forget(void)
 		free(tables[i].by_name);
 		tables[i] = (struct sig_table){0};
 	}
-	HASH_ITER(hh, texts, t, tmp) {
+	HASH_ITER (hh, texts, t, tmp) {
 		HASH_DEL(texts, t);
 		free(t);
 	}

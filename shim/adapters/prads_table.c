@@ -69,8 +69,8 @@ static uint64_t cursor_behind(uint64_t bucket, const struct prads_node *n,
 	return bucket << 48 | left << 32 | tag_of(key);
 }
 
-int nf_prads_list(const struct nf_prads_table *t, struct prads_node *const *heads,
-		  uint64_t *cursor, unsigned max, nfshim_key_cb cb, void *arg)
+int nf_prads_list(const struct nf_prads_table *t, struct prads_node *const *heads, uint64_t *cursor,
+		  unsigned max, nfshim_key_cb cb, void *arg)
 {
 	uint64_t b = *cursor >> 48;
 	struct prads_node *n;
