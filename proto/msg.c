@@ -402,6 +402,7 @@ int nf_msg_decode(const uint8_t *body, size_t len, struct nf_msg *m)
 	ProtobufCAllocator a;
 	int err;
 
+	m->type = NF_MSG_NONE;
 	if (!arena)
 		arena = malloc(sizeof(*arena));
 	if (!arena)
