@@ -15,6 +15,7 @@ sys.path.insert(0, os.path.join(ROOT, "tests", "netns"))
 from harness import Failure, Lab, run  # noqa: E402
 
 SHORTEST, LONGEST = 3.0, 45.0  # seconds; PRADS sweeps its table 60 s after its start
+EVENT_BYTES = 88  # struct nf_ev_rec
 NAMES = ("ids1", "ids2", "ref")
 
 
@@ -201,7 +202,9 @@ class Demo:
             self.screen.put("          note: %.0f s; in runs of over a minute PRADS itself forgets connections" % seconds)
         self.screen.step("lab", "a switch, ids1, ids2, and a reference that sees everything and never moves")
         lab = Lab(self.args.build, nf="prads", seed=self.args.seed, keep=self.args.keep)
-        lab.evlog = True  # each packet applied once and in order is what PRADS' own output cannot show
+        # Each packet applied once and in order is what PRADS' own output cannot show.
+        lab.evlog = True
+        os.environ["NFSHIM_EVLOG_MB"] = str(8 + 2 * packets * EVENT_BYTES // 2**20)
         with lab:
             try:
                 self.traffic(lab, packets)
