@@ -1,0 +1,85 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Live moves between two stock NFs under traffic, judged against a reference that never moved.
+
+    live.py [--build DIR] [--full | --runs N] [--seed N] [--case PATTERN] [--list]
+
+Each run replays campus800, or re-addressed copies of it that last 20 s, moves the space from ids1 to
+ids2 and back at random times and is paired with a run without a move. With --full each case must be
+exact in 20 of 20 valid runs; else a sample drawn by the seed is run once.
+"""
+import argparse
+import os
+import random
+import re
+import sys
+import tempfile
+
+from harness import CAMPUS, POD, Failure
+from move_run import Case, many
+
+CASES = {
+    "seqhash-pod-2000": Case("seqhash", POD, 2000),
+    "seqhash-all-2000": Case("seqhash", "all", 2000),
+    "prads-pod-2000": Case("prads", POD, 2000),
+    "prads-all-2000": Case("prads", "all", 2000),
+    "seqhash-pod-20000": Case("seqhash", POD, 20000, 20),
+    "seqhash-all-20000": Case("seqhash", "all", 20000, 20),
+    "prads-pod-20000": Case("prads", POD, 20000, 20),
+    "prads-all-20000": Case("prads", "all", 20000, 20),
+    "seqhash-hosts-20000": Case("seqhash", POD, 20000, 20, hosts=True),
+}
+FIGURES = ("flows", "records", "state_bytes", "clones", "held_max", "buffered_max", "reserve_max", "total_ms")
+
+
+def spread(results, key):
+    v = sorted(r.get(key, 0) for moves in results for r in moves)
+    return "%g/%g/%g" % (v[0], v[len(v) // 2], v[-1])
+
+
+def chosen(args):
+    names = [n for n in CASES if re.search(args.case, n)]
+    if args.full or args.runs or args.case:
+        return names
+    # One of each NF and of each rate, the rest is chance.
+    r = random.Random(args.seed)
+    pick = {r.choice([n for n in names if n.startswith("seqhash") and n.endswith("-20000")]),
+            r.choice([n for n in names if n.startswith("prads") and n.endswith("-2000")]),
+            r.choice([n for n in names if n.startswith("prads") and n.endswith("-20000")])}
+    return [n for n in names if n in pick]
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    p.add_argument("--build", default=os.environ.get("NFSHIM_BUILD", "build"))
+    p.add_argument("--full", action="store_true")
+    p.add_argument("--runs", type=int, default=0)
+    p.add_argument("--seed", type=int, default=random.randrange(1 << 20))
+    p.add_argument("--case", default="")
+    p.add_argument("--list", action="store_true")
+    args = p.parse_args()
+    names = chosen(args)
+    if args.list:
+        print("\n".join(names))
+        return 0
+    print("seed %d" % args.seed, flush=True)
+    failed = 0
+    for name in names:
+        if not os.path.exists(CAMPUS):
+            print("skip %s: no %s" % (name, CAMPUS))
+            continue
+        runs = args.runs or (20 if args.full else 1)
+        with tempfile.TemporaryDirectory() as tmp:
+            try:
+                results, invalid = many(args.build, CASES[name], runs, args.seed, tmp, lambda t: print(t, flush=True))
+            except Failure as e:
+                failed += 1
+                print("not ok %s: %s" % (name, str(e).replace("\n", " | ")[:500]), flush=True)
+                continue
+        print("ok %s: %d of %d runs exact, %d invalid; min/median/max %s" %
+              (name, runs, runs, invalid, " ".join("%s=%s" % (k, spread(results, k)) for k in FIGURES)), flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

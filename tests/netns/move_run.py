@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""One live run with moves, judged; and many of them, with their invalid runs counted."""
+import os
+import subprocess
+import time
+
+from harness import CAMPUS, Failure, Invalid, Lab, run
+
+MOST_INVALID = 4
+
+
+def count(trace):
+    """Packets of a classic pcap file."""
+    n, size = 0, os.path.getsize(trace)
+    with open(trace, "rb") as f:
+        magic = f.read(24)[:4]
+        order = "little" if magic in (b"\xd4\xc3\xb2\xa1", b"\x4d\x3c\xb2\xa1") else "big"
+        at = 24
+        while at < size:
+            f.seek(at + 8)
+            at += 16 + int.from_bytes(f.read(4), order)
+            n += 1
+    return n
+
+
+def longer(build, seconds, pps, out):
+    run(os.path.join(build, "tests/tools/trace_copies"), "--seconds", str(seconds), "--pps", str(pps), CAMPUS, out)
+    return out
+
+
+class Case:
+    """What is run: an NF, a rate, a flow space, and how long (0: campus800 itself)."""
+
+    def __init__(self, nf, space, pps, seconds=0, hosts=False, moves=2, options=()):
+        self.nf, self.space, self.pps, self.seconds = nf, space, pps, seconds
+        self.nf_args = ["--hosts"] if hosts else []
+        self.moves, self.options = moves, list(options)
+
+
+def one(build, case, trace, sent, seed, moves):
+    """One run. Results of the moves, what the oracles said. Failure or Invalid."""
+    with Lab(build, case.nf, case.nf_args, seed=seed) as lab:
+        replay = lab.replay(trace, case.pps)
+        begin = time.monotonic()
+        # Each move somewhere in its share of the run, so that all happen under traffic.
+        share = sent / case.pps / (moves + 0.5)
+        results, src, dst = [], "ids1", "ids2"
+        for i in range(moves):
+            at = begin + share * (i + lab.random.uniform(0.2, 0.8))
+            time.sleep(max(0, at - time.monotonic()))
+            results.append(lab.move(src, dst, case.space, *case.options))
+            src, dst = dst, src
+        if replay.wait():
+            raise Invalid("tcpreplay failed")
+        return results, lab.finish(sent)
+
+
+def paired(build, case, trace, sent, seed):
+    """A run without a move, then one with: packets that only the second lost are its fault."""
+    one(build, case, trace, sent, seed, 0)
+    try:
+        return one(build, case, trace, sent, seed, case.moves)
+    except Invalid as e:
+        raise Failure("packets were lost, but not in the run without a move: %s" % e) from e
+
+
+def many(build, case, runs, seed, tmp, say):
+    """@runs valid runs of a case; raises Failure. Invalid ones: at most one in six, but four."""
+    trace = CAMPUS
+    if case.seconds:
+        trace = longer(build, case.seconds, case.pps, os.path.join(tmp, "trace.pcap"))
+    sent = count(trace)
+    all_results, invalid = [], 0
+    while len(all_results) < runs:
+        n = seed + len(all_results) + 1000 * invalid
+        try:
+            results, texts = paired(build, case, trace, sent, n)
+        except Invalid as e:
+            invalid += 1
+            say("  invalid (seed %d): %s" % (n, e))
+            if invalid > max(4, runs // 6):
+                raise Failure("%d invalid runs" % invalid) from e
+            continue
+        except (Failure, subprocess.SubprocessError) as e:
+            raise Failure("seed %d: %s" % (n, e)) from e
+        all_results.append(results)
+        say("  run %d (seed %d, %d packets): %s" % (len(all_results), n, sent, "; ".join(texts)))
+    return all_results, invalid
