@@ -120,7 +120,7 @@ run_netns_test() {
 	before=$(wc -l <"$results")
 	note "$script"
 	NFSHIM_BUILD=$release NFSHIM_BUILD_TEST=$paused NFSHIM_SEED=$seed NFSHIM_FULL=$($full && echo 1 || echo 0) \
-		timeout --kill-after=30 "$TEST_SECONDS" "$ROOT/tests/netns/$script" "${options[@]}" \
+		nice -n -10 timeout --kill-after=30 "$TEST_SECONDS" "$ROOT/tests/netns/$script" "${options[@]}" \
 		>"$log" 2>"$log.err" </dev/null || code=$?
 	read_cases "$script" "$log" "$((SECONDS - begin))"
 	if [ "$code" != 0 ] && ! tail -n "+$((before + 1))" "$results" | grep -q '^not ok'; then
