@@ -138,6 +138,10 @@ static void send_msg(struct fake *f, const struct nf_msg *m)
 {
 	int err = nf_conn_send(f->c, m);
 
+	while (!err && nf_conn_unsent(f->c)) {
+		usleep(1000);
+		err = nf_conn_flush(f->c);
+	}
 	ck_assert_msg(!err || err == -EPIPE, "send: %s", strerror(-err));
 }
 

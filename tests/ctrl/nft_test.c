@@ -340,6 +340,9 @@ START_TEST(changes_lose_nothing)
 	ck_assert_uint_eq(n[0] + n[1], sent);
 	ck_assert_uint_eq(n[2], sent);
 	ck_assert_uint_eq(n[3], sent);
+	free(port[0].log);
+	free(port[1].log);
+	free(ref.log);
 	ck_assert_int_eq(ops->detach(sw, err), 0);
 	ops->free(sw);
 }
