@@ -4,8 +4,8 @@
 #
 #   idle.sh BUILD [TRACE] [MAX%]      fails if the shim adds more than MAX (default 2)
 #
-# callgrind counts between the entry of got_packet's caller and its return, so start-up is not
-# counted: two runs each, one over the whole trace and one over its first packet, are subtracted.
+# Start-up cancels out: each way runs over the whole trace and over its first packet, and the
+# difference counts.
 set -euo pipefail
 build=$1
 trace=${2:-$(dirname "$0")/../../shared/traces/campus800.pcap}
