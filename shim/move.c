@@ -74,16 +74,26 @@ unsigned nf_move_records_of(const struct nfshim_flow *flow, struct nfshim_flow *
 	return n < NF_RECORDS_MAX ? n : NF_RECORDS_MAX;
 }
 
-bool nf_move_key(const struct nf_packet_view *p, int linktype, struct nfshim_flow *key)
+static void adapt_key(const struct nf_packet_view *p, int linktype, struct nfshim_flow *key)
 {
-	const struct nfshim_hooks *k = &nf_provider.hooks;
 	struct nfshim_packet pkt = {p->data, p->h->caplen, p->h->len, p->sec, p->nsec, linktype};
 
+	if (nf_provider.hooks.key_of)
+		nf_provider.hooks.key_of(nf_provider.nf, &pkt, key);
+}
+
+void nf_move_flow_key(const struct nf_packet_view *p, int linktype, struct nfshim_flow *key)
+{
+	nf_flow_parse(p->data, p->h->caplen, nf_move.frags, key, NULL);
+	adapt_key(p, linktype, key);
+}
+
+bool nf_move_key(const struct nf_packet_view *p, int linktype, struct nfshim_flow *key)
+{
 	nf_flow_parse(p->data, p->h->caplen, nf_move.frags, key, NULL);
 	if (!nf_space_has_flow(nf_move.space, key))
 		return false;
-	if (k->key_of)
-		k->key_of(nf_provider.nf, &pkt, key);
+	adapt_key(p, linktype, key);
 	return true;
 }
 

@@ -69,6 +69,7 @@ struct nf_move {
 	bool finall;   /* S: sent; D: seen */
 	bool barrier;  /* S: sent; D: seen */
 	bool deleting; /* S: the linger is over */
+	bool cut;      /* S: the helper that the move began with is gone */
 	struct nf_rec_begin opt;
 	struct nf_space *space;
 	struct nf_frags *frags;
@@ -105,7 +106,9 @@ struct nf_mflow *nf_move_add(const struct nfshim_flow *key, enum nf_flow_state s
 struct nf_mrecord *nf_move_record(const struct nfshim_flow *key); /* adds; NULL: no memory */
 unsigned nf_move_records_of(const struct nfshim_flow *flow, struct nfshim_flow *keys);
 #define NF_RECORDS_MAX 8 /* most records a flow touches */
-/* Key of a packet as the NF keys it; false if it is outside the space. */
+/* Key of a packet as the NF keys it. */
+void nf_move_flow_key(const struct nf_packet_view *p, int linktype, struct nfshim_flow *key);
+/* The same; false if the packet, by its outer headers, is outside the space. */
 bool nf_move_key(const struct nf_packet_view *p, int linktype, struct nfshim_flow *key);
 void nf_move_fail(int err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void nf_move_over(void); /* reports OVER, frees everything, disarms */

@@ -507,7 +507,8 @@ static struct nf_rec *packet_record(enum nf_rec_type t, const struct nf_packet_v
 /* The straggler's flow is D's. Without a helper the NF here is the best place left. */
 static bool forward(struct nf_mflow *f, const struct nf_packet_view *p)
 {
-	struct nf_rec *r = packet_record(NF_REC_FWD, p, f);
+	/* A helper that came later has no stream to the destination. */
+	struct nf_rec *r = nf_move.cut ? NULL : packet_record(NF_REC_FWD, p, f);
 
 	if (!r) {
 		nf_move.stats.unfinished++;
@@ -556,7 +557,7 @@ bool nf_src_before(const struct nf_packet_view *p, struct nf_sink *s)
 	}
 	if (nf_move.deleting) {
 		/* Outside flows may start to use a record between two slices. */
-		nf_flow_parse(p->data, p->h->caplen, nf_move.frags, &key, NULL);
+		nf_move_flow_key(p, s->linktype, &key);
 		mark_outside(&(struct slice){.until = UINT64_MAX}, &key);
 		return true;
 	}
@@ -669,6 +670,7 @@ void nf_src_record(const struct nf_rec *r)
  * that comes back can tell (DESIGN §6). */
 void nf_src_link_lost(void)
 {
+	nf_move.cut = true;
 	if (nf_move.phase < NF_PHASE_PREPARED) {
 		nf_move_forget();
 		return;
