@@ -316,6 +316,16 @@ START_TEST(hostile_tail_never_lets_the_producer_out)
 }
 END_TEST
 
+START_TEST(tail_ahead_leaves_no_room)
+{
+	ck_assert(push(prod, 0, 100));
+	prod->tail = UINT64_MAX - SMALL; /* nothing cached that would do */
+	atomic_store(&prod->sh->tail, prod->head + 64);
+	ck_assert(!push(prod, 1, 100));
+	ck_assert_uint_eq(nf_ring_room(prod), 0);
+}
+END_TEST
+
 START_TEST(attach_refuses_bad_positions)
 {
 	static const uint64_t pos[][2] = {{4, 4}, {8, 4}, {SMALL - 4, SMALL - 4}, {8, 16},
@@ -435,6 +445,7 @@ int main(void)
 	tcase_add_loop_test(t, hostile_filler, 0, 6);
 	tcase_add_test(t, header_at_the_very_end);
 	tcase_add_loop_test(t, hostile_tail_never_lets_the_producer_out, 0, 6);
+	tcase_add_test(t, tail_ahead_leaves_no_room);
 	tcase_add_loop_test(t, attach_refuses_bad_positions, 0, 6);
 	tcase_add_test(t, attach_refuses_other_files);
 	tcase_add_test(t, cost);
