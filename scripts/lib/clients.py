@@ -6,7 +6,8 @@
     clients.py serve                        the name server on port 53
 
 Most connections begin in the first third of the time and end in the last, so that in the middle
-nearly all of them are open. The rest are short.
+nearly all of them are open. The rest are short. Client ports are drawn so that no two connections
+share one of PRADS' 31337 buckets: it forgets connections in chains with an ended one.
 """
 import argparse
 import asyncio
@@ -30,18 +31,39 @@ def pick(rng, first, count):
     return str(ipaddress.ip_address(first) + rng.randrange(count))
 
 
+def bucket(client, port, server, service, proto):
+    """PRADS 0.3.3: the sum of all words as they lie in memory."""
+    words = b"".join(ipaddress.ip_address(a).packed for a in (client, server))
+    return (sum(struct.unpack("<%dI" % (len(words) // 4), words)) + socket.htons(port) + socket.htons(service) +
+            proto) % 2**32 % 31337
+
+
 class Job:
     """One connection or query: who, when and how, all drawn before anything starts."""
 
-    def __init__(self, rng, number, seconds):
+    used = set()
+
+    def __init__(self, rng, number, seconds, service=80):
         pod, six = PODS[number % 2], rng.random() < 0.1
         self.client = pick(rng, pod["clients"][six], CLIENTS)
         self.server = pick(rng, pod["servers"][six], SERVERS)
+        self.service = service
+        self.port = rng.randrange(32768, 61000)
+        while not self.is_alone():
+            self.port = rng.randrange(32768, 61000)
         self.begin = rng.uniform(0, 0.3) * seconds
         self.end = rng.uniform(0.7, 1.0) * seconds
         self.agent = rng.choice(AGENTS)
         self.requests = sorted((rng.uniform(self.begin, self.end), rng.choice(FILES))
                                for _ in range(rng.randrange(8, 16)))
+
+    def is_alone(self):
+        proto = {80: socket.IPPROTO_TCP, 53: socket.IPPROTO_UDP}[self.service]
+        place = bucket(self.client, self.port, self.server, self.service, proto)
+        if place in self.used:
+            return False
+        self.used.add(place)
+        return True
 
     def shorten(self, rng, seconds):
         self.begin = rng.uniform(0, 0.9) * seconds
@@ -64,7 +86,7 @@ async def get(reader, writer, job, name):
 
 async def browse(job, start):
     await at(start, job.begin)
-    reader, writer = await asyncio.open_connection(job.server, 80, local_addr=(job.client, 0))
+    reader, writer = await asyncio.open_connection(job.server, job.service, local_addr=(job.client, job.port))
     for when, name in job.requests:
         await at(start, when)
         await get(reader, writer, job, name)
@@ -86,7 +108,7 @@ class Answer(asyncio.DatagramProtocol):
 async def ask(job, start):
     await at(start, job.begin)
     transport, protocol = await asyncio.get_running_loop().create_datagram_endpoint(
-        Answer, local_addr=(job.client, 0), remote_addr=(job.server, 53))
+        Answer, local_addr=(job.client, job.port), remote_addr=(job.server, job.service))
     name = b"".join(bytes([len(p)]) + p for p in (b"www", b"example")) + b"\0"
     transport.sendto(struct.pack("!HHHHHH", 7, 0x0100, 1, 0, 0, 0) + name + struct.pack("!HH", 1, 1))
     await asyncio.wait_for(protocol.got, 5)
@@ -99,7 +121,7 @@ async def run(seed, seconds):
     start = asyncio.get_running_loop().time() + 0.1
     jobs = [browse(Job(rng, n, seconds), start) for n in range(LONG)]
     jobs += [browse(Job(rng, n, seconds).shorten(rng, seconds), start) for n in range(SHORT)]
-    jobs += [ask(Job(rng, n, seconds), start) for n in range(QUERIES)]
+    jobs += [ask(Job(rng, n, seconds, 53), start) for n in range(QUERIES)]
     done = await asyncio.gather(*jobs)
     print("connections=%d queries=%d requests=%d" % (LONG + SHORT, QUERIES, sum(done) - QUERIES))
 

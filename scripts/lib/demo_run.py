@@ -181,6 +181,10 @@ class Demo:
         self.report[what] = verdict
         if p.returncode:
             self.fault("%s differ from the reference: %s" % (what, p.stdout.strip()[:2000] or "no output"))
+            if what == "connections":
+                self.screen.put("          note: if all else is exact, PRADS itself may be the reason: where connections "
+                                "share a bucket of its\n          table it forgets live ones with an ended one; "
+                                "tests/tools/trace_copies --bucket-distinct makes traces without")
         self.screen.put("          %s: %s of the reference, %s missing, %s extra" % (
             what, plural(verdict.get("lines", 0), "line"), verdict.get("missing", "?"), verdict.get("extra", "?")))
 

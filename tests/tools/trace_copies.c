@@ -32,7 +32,8 @@ struct flow_key {
 	struct trace_addr a[2];
 	uint16_t port[2];
 	uint8_t proto;
-	uint8_t zero[3];
+	bool arp; /* no connection: in no bucket */
+	uint8_t zero[2];
 };
 
 struct host {
@@ -124,6 +125,7 @@ static struct flow_key key_of(const struct trace_packet *p, int turn)
 		k.port[i] = p->port[i ^ turn];
 	}
 	k.proto = p->proto;
+	k.arp = p->arp;
 	return k;
 }
 
@@ -205,7 +207,7 @@ static bool is_free(const struct work *w, const struct flow_key *k)
 	struct flow_key back = *k;
 	struct used *u;
 
-	if (w->distinct && w->bucket[trace_bucket(k->a, k->port, k->proto)])
+	if (w->distinct && !k->arp && w->bucket[trace_bucket(k->a, k->port, k->proto)])
 		return false;
 	HASH_FIND(hh, w->used, k, sizeof(*k), u);
 	if (u)
@@ -249,7 +251,8 @@ static void place_flow(struct work *w, struct flow *f)
 		w->skipped++;
 		return;
 	}
-	w->bucket[trace_bucket(k.a, k.port, k.proto)] = 1;
+	if (!k.arp)
+		w->bucket[trace_bucket(k.a, k.port, k.proto)] = 1;
 	u = must(calloc(1, sizeof(*u)));
 	u->key = k;
 	HASH_ADD(hh, w->used, key, sizeof(u->key), u);
