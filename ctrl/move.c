@@ -260,14 +260,18 @@ void nf_moves_fini(struct nf_ctrl *c)
 
 /* ---- MARK ---- */
 
-#define MARK_BYTES 60
+#define MARK_BYTES   60
+#define NUDGE_BYTES  1514
+#define NUDGE_FRAMES 176 /* of that size fill a block of libpcap's capture ring (256 KiB) */
+#define NUDGE_FIRST  2	 /* rounds without an answer */
+#define NUDGE_EVERY  5
 
-static void mark_frame(const struct nf_move *m, unsigned queue, uint8_t *f)
+static void mark_frame(const struct nf_move *m, unsigned queue, uint8_t *f, size_t len)
 {
 	static const uint8_t head[] = {2, 0x6e, 0x66, 0, 0, 1, 2, 0x6e, 0x66, 0, 0, 2,
 				       0x88, 0xb5, 'N', 'F', 'M', 'K', 1};
 
-	memset(f, 0, MARK_BYTES);
+	memset(f, 0, len);
 	memcpy(f, head, sizeof(head));
 	f[19] = (uint8_t)queue;
 	for (int i = 0; i < 8; i++)
@@ -275,10 +279,30 @@ static void mark_frame(const struct nf_move *m, unsigned queue, uint8_t *f)
 	memcpy(f + 30, m->mark[queue], NF_MARK_SECRET);
 }
 
+static int send_mark(const struct nf_move *m, unsigned queue, size_t len)
+{
+	uint8_t frame[NUDGE_BYTES];
+
+	mark_frame(m, queue, frame, len);
+	return m->c->ops->mark(m->c->sw, nf_src(m)->name, queue, frame, len);
+}
+
+/*
+ * A capture ring hands a block to the NF when it is full, or after the NF's
+ * time-out, half a second for many. Where the move took all of the traffic
+ * away only MARK is left to fill it; meanwhile the destination holds packets.
+ */
+static void nudge(const struct nf_move *m)
+{
+	int err = 0;
+
+	for (unsigned i = 0; i < NUDGE_FRAMES && !err; i++)
+		err = send_mark(m, 0, NUDGE_BYTES);
+}
+
 static void on_marker(void *arg)
 {
 	struct nf_move *m = arg;
-	uint8_t frame[MARK_BYTES];
 	int err = 0, rc;
 
 	if (nf_move_saw(m, NF_SIDE_SRC, NF_REC_MARKED) || m->stage == NF_STAGE_OVER) {
@@ -286,14 +310,15 @@ static void on_marker(void *arg)
 		return;
 	}
 	for (unsigned q = 0; q < m->marks; q++) {
-		mark_frame(m, q, frame);
-		rc = m->c->ops->mark(m->c->sw, nf_src(m)->name, q, frame, sizeof(frame));
+		rc = send_mark(m, q, MARK_BYTES);
 		if (rc)
 			err = rc;
 	}
 	if (err && !m->mark_rounds)
 		nf_move_warn(m, "the switch cannot send MARK to %s: %s", nf_src(m)->name,
 			     strerror(-err));
+	if (m->mark_rounds >= NUDGE_FIRST && (m->mark_rounds - NUDGE_FIRST) % NUDGE_EVERY == 0)
+		nudge(m);
 	m->mark_rounds++;
 }
 
