@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine.h"
@@ -21,6 +22,8 @@
 #include "provider.h"
 #include "real.h"
 #include "window.h"
+
+#define CAPTURE_MS 20 /* longest read timeout of a capture under the shim */
 
 __thread struct nf_sink *nf_sink_now __attribute__((tls_model("initial-exec")));
 
@@ -202,6 +205,28 @@ void pcap_breakloop(pcap_t *p)
 	if (nf_sink_now && nf_sink_now->handle == p)
 		nf_sink_now->broken = true;
 	nf_real.pcap_breakloop(p);
+}
+
+/*
+ * The kernel hands packets over in blocks, when one is full or this time is over; a move cannot be
+ * faster than that, since MARK waits in a block too. $NFSHIM_CAPTURE_MS caps it, 0 leaves it alone.
+ */
+static int capped(int ms)
+{
+	const char *e = getenv("NFSHIM_CAPTURE_MS");
+	int cap = e ? atoi(e) : CAPTURE_MS;
+
+	return !nf_inert && cap > 0 && ms > cap ? cap : ms;
+}
+
+pcap_t *pcap_open_live(const char *dev, int snaplen, int promisc, int ms, char *err)
+{
+	return nf_real.pcap_open_live(dev, snaplen, promisc, capped(ms), err);
+}
+
+int pcap_set_timeout(pcap_t *p, int ms)
+{
+	return nf_real.pcap_set_timeout(p, capped(ms));
 }
 
 int pcap_setfilter(pcap_t *p, struct bpf_program *prog)

@@ -57,14 +57,6 @@ def plural(n, what):
     return "%s %s%s" % (format(n, ","), what, "" if n == 1 else "s")
 
 
-class QuietLab(Lab):
-    def replay(self, trace, pps):
-        # The default timer of tcpreplay spins, and takes a CPU from the three NFs.
-        return subprocess.Popen(["ip", "netns", "exec", self.env["LAB_GEN_NS"], "tcpreplay", "-q", "--preload-pcap",
-                                 "--timer=nano", "--pps=%d" % pps, "-i", self.env["LAB_GEN_DEV"], trace],
-                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-
 class Demo:
     def __init__(self, args, screen):
         self.args, self.screen = args, screen
@@ -215,7 +207,7 @@ class Demo:
         if seconds > LONGEST:
             self.screen.put("          note: %.0f s; in runs of over a minute PRADS itself forgets connections" % seconds)
         self.screen.step("lab", "a switch, ids1, ids2, and a reference that sees everything and never moves")
-        lab = QuietLab(self.args.build, nf="prads", seed=self.args.seed, keep=self.args.keep)
+        lab = Lab(self.args.build, nf="prads", seed=self.args.seed, keep=self.args.keep)
         # Each packet applied once and in order is what PRADS' own output cannot show.
         lab.evlog = True
         os.environ["NFSHIM_EVLOG_MB"] = str(8 + 2 * packets * EVENT_BYTES // 2**20)

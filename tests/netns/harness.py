@@ -179,8 +179,9 @@ class Lab:
     # ---- traffic ----
 
     def replay(self, trace, pps):
+        # The default timer of tcpreplay spins, and takes a CPU from the three NFs.
         return subprocess.Popen(["ip", "netns", "exec", self.env["LAB_GEN_NS"], "tcpreplay", "-q", "--preload-pcap",
-                                 "--pps=%d" % pps, "-i", self.env["LAB_GEN_DEV"], trace],
+                                 "--timer=nano", "--pps=%d" % pps, "-i", self.env["LAB_GEN_DEV"], trace],
                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def rx(self, name):
