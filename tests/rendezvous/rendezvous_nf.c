@@ -13,6 +13,8 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#define LONGEST_S 120
+
 static pcap_t *handle;
 
 static void on_packet(u_char *user, const struct pcap_pkthdr *h, const u_char *data)
@@ -67,6 +69,7 @@ static void step(char what)
 		break;
 	case 'c':
 		if (fork() == 0) {
+			alarm(LONGEST_S);
 			step('p');
 			pause();
 		}
@@ -85,7 +88,10 @@ static void step(char what)
 
 int main(int argc, char **argv)
 {
-	for (const char *s = argc > 1 ? argv[1] : ""; *s; s++)
+	/* A test that failed may leave us behind; a fork clears the alarm, so it is set again. */
+	for (const char *s = argc > 1 ? argv[1] : ""; *s; s++) {
+		alarm(LONGEST_S);
 		step(*s);
+	}
 	return 0;
 }
