@@ -73,21 +73,29 @@ void nf_give(struct nf_sink *s, const struct pcap_pkthdr *h, const u_char *data,
 	s->delivered++;
 }
 
+/* Called at every safe point: what cannot have changed is not looked at. */
 static void publish(void)
 {
-	struct nf_msg_status st = {.pid = (uint32_t)getpid(), .input = 1,
-				   .move = nf_move.id, .side = nf_move.side,
-				   .phase = nf_move.phase};
-	static struct nf_msg_status last;
+	static uint64_t move = UINT64_MAX;
+	static enum nf_side side;
+	static enum nf_phase phase;
+	static uint32_t hooks;
+	struct nf_msg_status st;
 
+	if (move == nf_move.id && side == nf_move.side && phase == nf_move.phase &&
+	    hooks == nf_provider.hooks.size)
+		return;
+	move = nf_move.id;
+	side = nf_move.side;
+	phase = nf_move.phase;
+	hooks = nf_provider.hooks.size;
+	st = (struct nf_msg_status){.pid = (uint32_t)getpid(), .input = 1, .move = move,
+				    .side = side, .phase = phase};
 	strncpy(st.name, instance, sizeof(st.name) - 1);
 	strncpy(st.program, program_invocation_short_name, sizeof(st.program) - 1);
-	if (nf_provider.hooks.size)
+	if (hooks)
 		strncpy(st.provider, nf_provider.hooks.name, sizeof(st.provider) - 1);
 	strncpy(st.reason, nf_provider.why, sizeof(st.reason) - 1);
-	if (!memcmp(&st, &last, sizeof(st)))
-		return;
-	last = st;
 	nf_status_publish(&st);
 }
 
