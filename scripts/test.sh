@@ -68,12 +68,12 @@ for case in tree.parse(sys.argv[1]).getroot().iter("testcase"):
     failed = case.find("failure") is not None or status == "fail"
     skipped = case.find("skipped") is not None or status in ("notrun", "disabled")
     verdict = "not ok" if failed else "skip" if skipped else "ok"
+    lines = (case.findtext("system-out") or "").strip().splitlines()
     why = ""
     if failed:
-        lines = (case.findtext("system-out") or "").strip().splitlines()
         why = " | ".join(lines[-3:])[:300] or "see the output"
     elif skipped:
-        why = "not run"
+        why = lines[-1][:300] if lines else "not run"
     print("%s\t%.1f\t%s/%s\t%s" % (verdict, float(case.get("time") or 0), sys.argv[2], case.get("name"), why))
 PY
 }
