@@ -33,7 +33,8 @@ static json_t *instance_json(const struct nf_instance *i)
 			 (json_int_t)(known ? st->packets : 0), "ready", !unfit, "reason",
 			 unfit ? unfit : "", "move",
 			 (json_int_t)(i->move ? i->move->id : known ? st->move : 0), "stage",
-			 i->move ? nf_stage_name(i->move->stage) : "");
+			 i->move ? nf_stage_name(i->move->stage)
+			 : known && st->move ? nf_phase_name((enum nf_phase)st->phase) : "");
 }
 
 static void cmd_instances(struct nf_client *cl, const json_t *req)

@@ -29,7 +29,8 @@ struct nf_instance {
 	char refused[NF_TEXT_MAX]; /* why its helper was turned away last, "" */
 	struct nf_move *move;	   /* that it takes part in; NULL: free */
 	struct nf_move *waiting;   /* a move that begins when @move is over; NULL */
-	uint64_t orphan;	   /* move of an earlier controller that was told to end */
+	uint64_t orphan;	   /* a move that nobody leads, and the last order given for it */
+	enum nf_rec_type orphan_order;
 };
 
 /* Instances of the configuration; helpers may bring more. 0 or -ENOMEM. */

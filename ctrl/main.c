@@ -16,6 +16,7 @@
 #include "listen.h"
 #include "log.h"
 #include "move.h"
+#include "orphan.h"
 #include "pause.h"
 
 static const char usage[] =
@@ -58,7 +59,7 @@ static int attach(struct nf_ctrl *c, const char *config)
 		return fail("cannot attach to the switch: %s", err);
 	if (c->ops->read_back(c->sw, &l, err))
 		return fail("cannot read the switch's routes: %s", err);
-	c->gen = c->last_move = l.gen;
+	c->gen = c->last_move = c->found_gen = l.gen;
 	nf_routes_clear(&l);
 	return 0;
 }
@@ -93,6 +94,9 @@ static int start(struct nf_ctrl *c)
 	c->helper_fd = listen_at(c->helper_path, sizeof(c->helper_path), "nfctrld.sock");
 	if (c->helper_fd < 0)
 		return EXIT_FAILURE;
+	err = nf_orphans_init(c);
+	if (err)
+		return fail("cannot start: %s", strerror(-err));
 	nf_instances_listen(c);
 	nf_api_listen(c);
 	return 0;

@@ -13,6 +13,7 @@
 #include "api.h"
 #include "flow.h"
 #include "log.h"
+#include "orphan.h"
 
 #define TICK_US 250000u
 #define ASK_US	2000000u /* a word now and then before READY (wait_ms) */
@@ -482,20 +483,8 @@ void nf_moves_helper_back(struct nf_instance *i)
 			nf_move_order(m, NF_SIDE_DST, NF_REC_FENCE);
 }
 
-/* Does any instance still say that it is the source of @move? */
-static bool has_source(struct nf_ctrl *c, uint64_t move)
-{
-	struct nf_instance *i;
-
-	LIST_FOREACH(i, &c->instances, next)
-		if (i->helper && i->has_status && i->status.move == move &&
-		    i->status.side == NF_SIDE_SRC)
-			return true;
-	return false;
-}
-
 /* An NF that does not know the move needs no fence against it. */
-static void clear_fences(const struct nf_instance *i)
+void nf_moves_status(struct nf_instance *i)
 {
 	struct nf_move *m;
 
@@ -503,21 +492,5 @@ static void clear_fences(const struct nf_instance *i)
 		if (m->fence && m->stage == NF_STAGE_OVER && nf_dst(m) == i && i->status.pid &&
 		    i->status.move != m->id)
 			m->fence = false;
-}
-
-/* A destination that has committed waits for END; if nobody else is left to send it, we do. */
-void nf_moves_status(struct nf_instance *i)
-{
-	const struct nf_msg_status *st = &i->status;
-	struct nf_msg msg = {.type = NF_MSG_ORDER, .order = {st->move, NF_REC_END}};
-	struct nf_move *m = nf_move_find(i->c, st->move);
-
-	clear_fences(i);
-	if (!st->move || st->side != NF_SIDE_DST || st->phase != NF_PHASE_LINGER ||
-	    i->orphan == st->move || (m && (m->stage != NF_STAGE_OVER || m->fence)) ||
-	    has_source(i->c, st->move))
-		return;
-	i->orphan = st->move;
-	nf_info("%s still keeps move %" PRIu64 ", which is over: told to end it", i->name, st->move);
-	nf_instance_send(i, &msg);
+	nf_orphans_look(i->c);
 }

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define PATIENCE_MS 20000
@@ -234,13 +235,23 @@ void fake_expect_begin(struct fake *f, struct nf_msg_begin *out)
 		*out = m.begin;
 }
 
+static long now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
 bool fake_quiet(struct fake *f, int ms)
 {
+	long end = now_ms() + ms;
 	struct nf_msg m;
 
-	while (nf_conn_recv_wait(f->c, &m, ms) == 0)
-		if (m.type != NF_MSG_ASK)
+	do
+		if (nf_conn_recv_wait(f->c, &m, ms) == 0 && m.type != NF_MSG_ASK)
 			return false;
+	while (now_ms() < end);
 	return true;
 }
 

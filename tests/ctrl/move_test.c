@@ -632,8 +632,8 @@ START_TEST(flows)
 }
 END_TEST
 
-/* A destination that committed and was left behind is told to end. */
-START_TEST(orphans)
+/* Moves of an earlier controller. The switch's generation tells how far they came. */
+START_TEST(orphan_lingers)
 {
 	fake_status(&d, "fake 1", 5, "", 40, NF_SIDE_DST, NF_PHASE_LINGER);
 	fake_expect(&d, NF_REC_END);
@@ -644,6 +644,50 @@ START_TEST(orphans)
 	ck_assert_uint_gt(d.move, 40); /* ids are not used twice */
 }
 END_TEST
+
+#define FOUND_GEN 50
+
+static void orphans(uint64_t move)
+{
+	fake_status(&s, "fake 1", 5, "", move, NF_SIDE_SRC, NF_PHASE_PREPARED);
+	fake_status(&d, "fake 1", 5, "", move, NF_SIDE_DST, NF_PHASE_READY);
+	usleep(50000);
+	ctl_refused(MOVE, 3, "of an earlier nfctrld");
+}
+
+START_TEST(orphan_before_route)
+{
+	orphans(FOUND_GEN + 1);
+	fake_expect(&s, NF_REC_ABORT);
+	fake_expect(&d, NF_REC_ABORT);
+}
+END_TEST
+
+START_TEST(orphan_after_route)
+{
+	orphans(FOUND_GEN);
+	fake_expect(&d, NF_REC_FINISH);
+	ck_assert(fake_quiet(&s, 700));
+	fake_status(&d, "fake 1", 5, "", 0, NF_SIDE_NONE, NF_PHASE_IDLE);
+	fake_expect(&s, NF_REC_REVERT);
+}
+END_TEST
+
+/* Whether its route was ever set nobody knows: hands off. */
+START_TEST(orphan_of_long_ago)
+{
+	orphans(FOUND_GEN - 1);
+	ck_assert(fake_quiet(&s, 4500));
+	ck_assert(fake_quiet(&d, 0));
+}
+END_TEST
+
+static void setup_later(void)
+{
+	setenv("NF_TEST_GEN", "50", 1);
+	setup();
+	unsetenv("NF_TEST_GEN");
+}
 
 START_TEST(noise)
 {
@@ -734,8 +778,15 @@ int main(void)
 	tcase_add_test(t, both_die_after_route);
 	tcase_add_test(t, destination_nf_dies_in_linger);
 	t = tcase(suite, "noise");
-	tcase_add_test(t, orphans);
 	tcase_add_test(t, noise);
+	tcase_add_test(t, orphan_lingers);
+	t = tcase_create("orphans");
+	tcase_set_timeout(t, 60);
+	tcase_add_checked_fixture(t, setup_later, teardown);
+	tcase_add_test(t, orphan_before_route);
+	tcase_add_test(t, orphan_after_route);
+	tcase_add_test(t, orphan_of_long_ago);
+	suite_add_tcase(suite, t);
 	stop = tcase_create("stop");
 	tcase_add_checked_fixture(stop, setup, NULL);
 	tcase_add_loop_test(stop, stopped_in_the_middle, 0, AT_COMMIT + 1);
