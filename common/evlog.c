@@ -22,11 +22,12 @@ static uint64_t cap, count;
 
 _Static_assert(sizeof(struct nf_ev_rec) == 88, "the checker reads this layout");
 
-static void expand(const char *tmpl, const char *instance, char *out, size_t n)
+/* 0, or -ENAMETOOLONG: a shortened name would be another file. */
+static int expand(const char *tmpl, const char *instance, char *out, size_t n)
 {
 	size_t at = 0;
 
-	for (; *tmpl && at + 1 < n; tmpl++) {
+	for (; *tmpl; tmpl++) {
 		if (tmpl[0] == '%' && tmpl[1] == 'n') {
 			at += (size_t)snprintf(out + at, n - at, "%s", instance);
 			tmpl++;
@@ -37,9 +38,10 @@ static void expand(const char *tmpl, const char *instance, char *out, size_t n)
 			out[at++] = *tmpl;
 		}
 		if (at >= n)
-			at = n - 1;
+			return -ENAMETOOLONG;
 	}
 	out[at] = 0;
+	return 0;
 }
 
 int nf_evlog_open(const char *instance)
@@ -52,7 +54,9 @@ int nf_evlog_open(const char *instance)
 
 	if (!tmpl || !*tmpl)
 		return 0;
-	expand(tmpl, instance, path, sizeof(path));
+	err = expand(tmpl, instance, path, sizeof(path));
+	if (err)
+		return err;
 	fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return -errno;
@@ -69,6 +73,8 @@ int nf_evlog_open(const char *instance)
 	recs = (struct nf_ev_rec *)((uint8_t *)p + NF_EV_HEAD);
 	cap = (bytes - NF_EV_HEAD) / sizeof(*recs);
 	snprintf(head->instance, sizeof(head->instance), "%s", instance);
+	/* Last: what has the magic is a log. */
+	atomic_thread_fence(memory_order_release);
 	head->magic = NF_EV_MAGIC;
 	nf_evlog_on = true;
 out:
