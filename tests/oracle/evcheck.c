@@ -3,52 +3,64 @@
  * Checks event logs (common/evlog.h): did every packet update the state once and in order, and was
  * its output made once?
  *
- *   evcheck [--unordered] REF LOG...
+ *   evcheck [--unordered] [--json] [--gone LOG]... REF LOG...
  *
  * REF is the log of an instance that saw everything and never moved. The events of all LOGs are
- * merged by time and replayed: per instance and flow an order-dependent hash stands for the
- * state, which EXPORT and IMPORT carry over. At the end
- *   - the state of each flow at its last owner equals the reference's,
+ * merged by time and replayed: per instance and flow, the packets that went into the state, which
+ * EXPORT and IMPORT carry over. Then
+ *   - the state of each flow at its last owner was made by the reference's packets, in its order,
  *   - the packets whose output was let through are the reference's, in its order (with
  *     --unordered, for guarantees that give up order: as a set),
- *   - no instance processed a packet of a flow that another had committed,
- *   - what was held was released, and nothing was dropped.
+ *   - no clone's output was let through, and no other's was not,
+ *   - no instance processed a packet of a flow that another had committed, nor one that came
+ *     straight to it before it had committed the flow itself,
+ *   - what was held was released, each flow's in its order, and nothing was dropped.
+ * --gone names the log of an instance that died: what it owned is nobody's from its last event on,
+ * and of each flow one run of packets may be missing, which is counted and reported.
  * Exit status: 0 all holds, 1 a violation, 2 usage or an unusable log.
  */
+#include <fcntl.h>
+#include <getopt.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <fcntl.h>
 #include <unistd.h>
 #include <uthash.h>
 
+#include "evcheck_seq.h"
 #include "evlog.h"
 #include "flow.h"
 
-#define MAX_LOGS 64
+#define MAX_LOGS 16
 #define SHOWN	 10
-
-struct state {
-	uint64_t n, hash, sum; /* sum: order-free */
-};
 
 struct snapshot {
 	struct snapshot *next;
 	uint64_t version;
 	uint32_t epoch;
 	int log;
-	struct state st;
+	struct seq st;
+};
+
+struct held {
+	struct held *next;
+	uint64_t id, ns;
+};
+
+struct place { /* a flow at an instance */
+	struct seq st;
+	struct held *held, **held_end;
+	bool receiving; /* its state came, or clones, and no COMMIT yet */
 };
 
 struct flow {
 	struct nfshim_flow key;
-	struct state at[MAX_LOGS]; /* state per instance */
-	struct state out;	   /* what was output, by time */
-	struct state ref;
-	int64_t held[MAX_LOGS];
+	struct seq ref, out; /* out: what was output, by time */
+	struct place at[MAX_LOGS];
 	int owner, last; /* committed by; processed last by; -1 none */
 	struct snapshot *exports;
 	UT_hash_handle hh;
@@ -59,28 +71,40 @@ struct log {
 	const struct nf_ev_head *head;
 	const struct nf_ev_rec *rec;
 	uint64_t n, at;
+	bool gone;
 };
 
 static struct flow *flows;
 static struct log logs[MAX_LOGS];
 static int n_logs;
+static bool ordered = true, any_gone;
+static uint64_t seen[NF_EV_COMMIT + 1], longest_hold_ns, lost_packets, lost_flows;
 static unsigned violations;
 
-static void violation(const struct flow *f, const char *what, int log)
+__attribute__((format(printf, 3, 4))) static void violation(const struct flow *f, int log,
+							    const char *fmt, ...)
 {
 	char text[NF_FLOW_TEXT];
+	va_list ap;
 
-	if (violations++ < SHOWN)
-		printf("  %s: %s%s%s\n", nf_flow_format(&f->key, text, sizeof(text)), what,
-		       log >= 0 ? " at " : "", log >= 0 ? logs[log].head->instance : "");
+	if (violations++ >= SHOWN)
+		return;
+	fprintf(stderr, "  %s: ", nf_flow_format(&f->key, text, sizeof(text)));
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fprintf(stderr, "%s%s\n", log >= 0 ? " at " : "", log >= 0 ? logs[log].head->instance : "");
 }
 
-static void apply(struct state *s, uint64_t id)
+static void *zalloc(size_t n)
 {
-	s->n++;
-	s->hash = (s->hash ^ id) * 0x9e3779b97f4a7c15ull;
-	s->hash ^= s->hash >> 31;
-	s->sum += id * 0xd6e8feb86659fd93ull;
+	void *p = calloc(1, n);
+
+	if (!p) {
+		fprintf(stderr, "evcheck: out of memory\n");
+		exit(2);
+	}
+	return p;
 }
 
 static struct flow *flow_of(const struct nfshim_flow *key)
@@ -90,95 +114,159 @@ static struct flow *flow_of(const struct nfshim_flow *key)
 	HASH_FIND(hh, flows, key, sizeof(*key), f);
 	if (f)
 		return f;
-	f = calloc(1, sizeof(*f));
-	if (!f)
-		exit(2);
+	f = zalloc(sizeof(*f));
 	f->key = *key;
 	f->owner = f->last = -1;
+	for (int i = 0; i < MAX_LOGS; i++)
+		f->at[i].held_end = &f->at[i].held;
 	HASH_ADD(hh, flows, key, sizeof(f->key), f);
 	return f;
+}
+
+/* ---- logs ---- */
+
+static int check_records(const struct log *l)
+{
+	for (uint64_t k = 0; k < l->n; k++)
+		if (l->rec[k].seq != k + 1 || !l->rec[k].what || l->rec[k].what > NF_EV_COMMIT ||
+		    (k && l->rec[k].ns < l->rec[k - 1].ns)) {
+			fprintf(stderr, "evcheck: %s: event %" PRIu64 " is damaged\n", l->path,
+				k + 1);
+			return -1;
+		}
+	return 0;
 }
 
 static int open_log(struct log *l, const char *path)
 {
 	struct stat st;
 	int fd = open(path, O_RDONLY);
-	void *p;
+	void *p = MAP_FAILED;
 
-	if (fd < 0 || fstat(fd, &st) < 0 || st.st_size < NF_EV_HEAD)
-		goto bad;
-	p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
-	close(fd);
-	if (p == MAP_FAILED)
-		goto bad;
+	if (fd >= 0 && !fstat(fd, &st) && st.st_size >= NF_EV_HEAD)
+		p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+	if (fd >= 0)
+		close(fd);
 	l->path = path;
 	l->head = p;
+	if (p == MAP_FAILED || l->head->magic != NF_EV_MAGIC) {
+		fprintf(stderr, "evcheck: %s is not an event log\n", path);
+		return -1;
+	}
 	l->rec = (const struct nf_ev_rec *)((const uint8_t *)p + NF_EV_HEAD);
 	l->n = l->head->count;
-	if (l->head->magic != NF_EV_MAGIC)
-		goto bad;
 	if (l->n > ((size_t)st.st_size - NF_EV_HEAD) / sizeof(*l->rec)) {
 		fprintf(stderr, "evcheck: %s is cut: raise NFSHIM_EVLOG_MB\n", path);
 		return -1;
 	}
-	return 0;
-bad:
-	fprintf(stderr, "evcheck: %s is not an event log\n", path);
-	return -1;
+	return check_records(l);
 }
+
+/* ---- replay ---- */
 
 static void take_export(struct flow *f, const struct nf_ev_rec *e, int i)
 {
-	struct snapshot *s = calloc(1, sizeof(*s));
+	struct snapshot *s = zalloc(sizeof(*s));
 
-	if (!s)
-		exit(2);
-	*s = (struct snapshot){f->exports, e->version, e->epoch, i, f->at[i]};
+	s->next = f->exports;
+	s->version = e->version;
+	s->epoch = e->epoch;
+	s->log = i;
+	seq_copy(&s->st, &f->at[i].st);
 	f->exports = s;
 }
 
 static void take_import(struct flow *f, const struct nf_ev_rec *e, int i)
 {
+	f->at[i].receiving = true;
 	for (struct snapshot *s = f->exports; s; s = s->next)
 		if (s->log != i && s->version == e->version && s->epoch == e->epoch) {
-			f->at[i] = s->st;
+			seq_copy(&f->at[i].st, &s->st);
 			return;
 		}
-	violation(f, "imported what nobody exported", i);
+	violation(f, i, "imported what nobody exported");
 }
 
-static void packet_out(struct flow *f, const struct nf_ev_rec *e, int i)
+static void hold(struct flow *f, const struct nf_ev_rec *e, int i)
 {
+	struct held *h = zalloc(sizeof(*h));
+
+	h->id = e->id;
+	h->ns = e->ns;
+	*f->at[i].held_end = h;
+	f->at[i].held_end = &h->next;
+}
+
+/* The packet is not held any more. False: it was not. */
+static bool unhold(struct flow *f, const struct nf_ev_rec *e, int i)
+{
+	struct place *p = &f->at[i];
+	struct held **at = &p->held, *h;
+
+	while ((h = *at) && h->id != e->id)
+		at = &h->next;
+	if (!h)
+		return false;
+	if (ordered && at != &p->held)
+		violation(f, i, "released before one that was held earlier");
+	if (e->ns - h->ns > longest_hold_ns)
+		longest_hold_ns = e->ns - h->ns;
+	*at = h->next;
+	if (p->held_end == &h->next)
+		p->held_end = at;
+	free(h);
+	return true;
+}
+
+static void processed(struct flow *f, const struct nf_ev_rec *e, int i)
+{
+	if (!e->output)
+		violation(f, i, "output was not let through");
 	if (f->owner >= 0 && f->owner != i)
-		violation(f, "processed where it is not owned", i);
-	apply(&f->at[i], e->id);
-	apply(&f->out, e->id);
+		violation(f, i, "processed where it is not owned");
+	if (ordered && f->at[i].receiving)
+		violation(f, i, "processed before it was committed");
+	seq_add(&f->at[i].st, e->id);
+	seq_add(&f->out, e->id);
 	f->last = i;
+}
+
+static void reprocessed(struct flow *f, const struct nf_ev_rec *e, int i)
+{
+	if (e->output)
+		violation(f, i, "a clone's output was let through");
+	f->at[i].receiving = true;
+	seq_add(&f->at[i].st, e->id);
+}
+
+static void dropped(struct flow *f, const struct nf_ev_rec *e, int i)
+{
+	unhold(f, e, i);
+	if (!logs[i].gone)
+		violation(f, i, "dropped");
 }
 
 static void replay(const struct nf_ev_rec *e, int i)
 {
 	struct flow *f = flow_of(&e->flow);
 
-	switch (e->what) {
+	seen[e->what]++;
+	switch ((enum nf_ev)e->what) {
 	case NF_EV_PROCESSED:
-		packet_out(f, e, i);
+		processed(f, e, i);
 		break;
 	case NF_EV_FORWARDED:
-		if (f->held[i] > 0)
-			f->held[i]--;
-		packet_out(f, e, i);
+		unhold(f, e, i);
+		processed(f, e, i);
 		break;
 	case NF_EV_REPROCESSED:
-		apply(&f->at[i], e->id);
+		reprocessed(f, e, i);
 		break;
 	case NF_EV_HELD:
-		f->held[i]++;
+		hold(f, e, i);
 		break;
 	case NF_EV_DROPPED:
-		if (f->held[i] > 0)
-			f->held[i]--;
-		violation(f, "dropped", i);
+		dropped(f, e, i);
 		break;
 	case NF_EV_EXPORT:
 		take_export(f, e, i);
@@ -187,13 +275,23 @@ static void replay(const struct nf_ev_rec *e, int i)
 		take_import(f, e, i);
 		break;
 	case NF_EV_COMMIT:
-		f->owner = i;
-		f->last = i;
+		f->owner = f->last = i;
+		f->at[i].receiving = false;
 		break;
 	case NF_EV_DELETE:
-		memset(&f->at[i], 0, sizeof(f->at[i]));
+		seq_clear(&f->at[i].st);
+		f->at[i].receiving = false;
+		break;
+	case NF_EV_SENT_FWD: /* output by the other side, or missing in the end */
 		break;
 	}
+}
+
+static void disown(int i)
+{
+	for (struct flow *f = flows; f; f = f->hh.next)
+		if (f->owner == i)
+			f->owner = -1;
 }
 
 /* Log 0 is the reference; the others are merged by time. */
@@ -201,7 +299,7 @@ static void replay_all(void)
 {
 	for (uint64_t k = 0; k < logs[0].n; k++)
 		if (logs[0].rec[k].what == NF_EV_PROCESSED)
-			apply(&flow_of(&logs[0].rec[k].flow)->ref, logs[0].rec[k].id);
+			seq_add(&flow_of(&logs[0].rec[k].flow)->ref, logs[0].rec[k].id);
 	for (;;) {
 		int next = -1;
 
@@ -213,55 +311,120 @@ static void replay_all(void)
 		if (next < 0)
 			return;
 		replay(&logs[next].rec[logs[next].at++], next);
+		if (logs[next].gone && logs[next].at == logs[next].n)
+			disown(next);
 	}
 }
 
-static bool same(const struct state *a, const struct state *b, bool ordered)
+/* ---- judgement ---- */
+
+static void judge_seq(const struct flow *f, int i, const char *what, const struct seq *got)
 {
-	return a->n == b->n && a->sum == b->sum && (!ordered || a->hash == b->hash);
+	struct seq_diff d;
+
+	if (seq_equal(got, &f->ref))
+		return;
+	d = seq_compare(got, &f->ref);
+	if (!d.missing && !d.extra) {
+		if (ordered)
+			violation(f, i, "%s: out of order from packet %u on", what, d.first + 1);
+		return;
+	}
+	if (any_gone && d.one_gap)
+		return;
+	violation(f, i, "%s: of %u packets %u missing, %u extra, from packet %u on", what, f->ref.n,
+		  d.missing, d.extra, d.first + 1);
 }
 
-static void judge(bool ordered)
+static void judge(void)
 {
 	for (struct flow *f = flows; f; f = f->hh.next) {
-		if (!same(&f->out, &f->ref, false))
-			violation(f, f->out.n < f->ref.n ? "output is missing" : "output is extra", -1);
-		else if (ordered && !same(&f->out, &f->ref, true))
-			violation(f, "output is out of order", -1);
-		if (f->last >= 0 && !same(&f->at[f->last], &f->ref, ordered))
-			violation(f, "the state is not what the packets make it", f->last);
+		judge_seq(f, -1, "output", &f->out);
+		if (f->out.n < f->ref.n) {
+			lost_packets += f->ref.n - f->out.n;
+			lost_flows++;
+		}
+		if (f->last >= 0 && !logs[f->last].gone)
+			judge_seq(f, f->last, "state", &f->at[f->last].st);
 		for (int i = 1; i < n_logs; i++)
-			if (f->held[i])
-				violation(f, "held for ever", i);
+			if (f->at[i].held && !logs[i].gone)
+				violation(f, i, "held for ever");
 	}
+}
+
+static void report(bool json, uint64_t events)
+{
+	const char *fmt = json ? "{\"events\": %" PRIu64
+				 ", \"logs\": %d, \"flows\": %u, \"processed\": %" PRIu64
+				 ", \"reprocessed\": %" PRIu64 ", \"held\": %" PRIu64
+				 ", \"longest_hold_ms\": %.3f, \"fwd\": %" PRIu64
+				 ", \"lost_packets\": %" PRIu64 ", \"lost_flows\": %" PRIu64
+				 ", \"violations\": %u}\n"
+			       : "events: %" PRIu64 " in %d logs, %u flows; %" PRIu64
+				 " packets processed, %" PRIu64 " reprocessed, %" PRIu64
+				 " held (longest %.3f ms), %" PRIu64 " sent on; missing %" PRIu64
+				 " of %" PRIu64 " flows; %u violations\n";
+
+	printf(fmt, events, n_logs, HASH_COUNT(flows),
+	       seen[NF_EV_PROCESSED] + seen[NF_EV_FORWARDED], seen[NF_EV_REPROCESSED],
+	       seen[NF_EV_HELD], (double)longest_hold_ns / 1e6, seen[NF_EV_SENT_FWD], lost_packets,
+	       lost_flows, violations);
+}
+
+static int usage(void)
+{
+	fprintf(stderr, "usage: evcheck [--unordered] [--json] [--gone LOG]... REF LOG...\n");
+	return 2;
+}
+
+/* The reference goes first, whatever the order of the options. */
+static int open_all(int argc, char **argv, char **gone, int n_gone)
+{
+	if (argc < 1 || argc + n_gone < 2 || argc + n_gone > MAX_LOGS)
+		return usage();
+	for (n_logs = 0; n_logs < argc + n_gone; n_logs++) {
+		struct log *l = &logs[n_logs];
+
+		l->gone = n_logs >= argc;
+		if (open_log(l, l->gone ? gone[n_logs - argc] : argv[n_logs]))
+			return 2;
+	}
+	if (logs[0].n)
+		return 0;
+	fprintf(stderr, "evcheck: %s has no events\n", logs[0].path);
+	return 2;
 }
 
 int main(int argc, char **argv)
 {
-	bool ordered = true;
+	static const struct option longs[] = {{"unordered", no_argument, NULL, 'u'},
+					      {"json", no_argument, NULL, 'j'},
+					      {"gone", required_argument, NULL, 'g'},
+					      {0}};
+	char *gone[MAX_LOGS];
+	int o, rc, n_gone = 0;
 	uint64_t events = 0;
-	int a = 1;
+	bool json = false;
 
-	if (a < argc && !strcmp(argv[a], "--unordered")) {
-		ordered = false;
-		a++;
+	while ((o = getopt_long(argc, argv, "", longs, NULL)) >= 0) {
+		if (o == 'u')
+			ordered = false;
+		else if (o == 'j')
+			json = true;
+		else if (o == 'g' && n_gone < MAX_LOGS)
+			gone[n_gone++] = optarg;
+		else
+			return usage();
 	}
-	if (argc - a < 2 || argc - a > MAX_LOGS) {
-		fprintf(stderr, "usage: evcheck [--unordered] REF LOG...\n");
-		return 2;
-	}
-	for (; a < argc; a++) {
-		if (open_log(&logs[n_logs], argv[a]))
-			return 2;
-		events += logs[n_logs++].n;
-	}
-	if (!logs[0].n) {
-		fprintf(stderr, "evcheck: %s has no events\n", logs[0].path);
-		return 2;
-	}
+	any_gone = n_gone > 0;
+	rc = open_all(argc - optind, argv + optind, gone, n_gone);
+	if (rc)
+		return rc;
+	for (int i = 0; i < n_logs; i++)
+		events += logs[i].n;
 	replay_all();
-	judge(ordered);
-	printf("events: %" PRIu64 " in %d logs, %u flows, %u violations\n", events, n_logs,
-	       HASH_COUNT(flows), violations);
+	judge();
+	fflush(stderr);
+	report(json, events);
 	return violations != 0;
 }
