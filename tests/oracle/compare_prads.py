@@ -9,21 +9,24 @@ their content. File-driven runs must be equal line for line. With --live the tim
 may differ by a second, since two instances stamp a packet apart, and one more rule holds: PRADS'
 end_sessions() forgets live connections that share a bucket with an ended one, in each instance's
 own phase, so a final line that the reference lacks is accepted if the reference printed no final
-line at all for that connection. Everything else is a failure.
+line at all for that connection. Everything else is a failure, also a line of -x that is not whole.
 
 Exit status: 0 equal, 1 different, 2 usage or unreadable files.
 """
 import argparse
+import calendar
 import json
 import re
 import sys
 from collections import Counter, defaultdict
 
 FINAL = {"[ended]", "[expired]"}
+FIELDS = 16
 
 
 def read(path):
-    with open(path, errors="replace") as f:
+    """Lines, byte by byte as they are: what hosts sent may be in them."""
+    with open(path, encoding="latin-1", newline="\n") as f:
         return [line.rstrip("\n") for line in f]
 
 
@@ -55,18 +58,23 @@ def seconds(text):
     m = re.match(r"(\d+)-(\d+)-(\d+) (\d+):(\d+):(\d+)$", text)
     if not m:
         raise ValueError("not a time of prads: " + text)
-    y, mo, d, h, mi, s = map(int, m.groups())
-    return ((((y * 12 + mo) * 31 + d) * 24 + h) * 60 + mi) * 60 + s
+    return calendar.timegm(tuple(map(int, m.groups())))
 
 
 def connections(paths):
-    out = []
+    """Connections, and the lines that should be some but are not whole."""
+    out, torn = [], []
     for path in paths:
         for line in read(path):
             fields = line.split("|")
-            if len(fields) > 10 and fields[-1] in FINAL | {"[New]"}:
-                out.append(Connection(fields))
-    return out
+            try:
+                if len(fields) == FIELDS and fields[-1] in FINAL | {"[New]"}:
+                    out.append(Connection(fields))
+                elif len(fields) > 1:
+                    torn.append(line)
+            except ValueError:
+                torn.append(line)
+    return out, torn
 
 
 def difference(ref, got, live):
@@ -74,20 +82,29 @@ def difference(ref, got, live):
     left = defaultdict(list)
     for c in got:
         left[c.key + c.rest].append(c)
-    missing = []
-    for c in ref:
-        same = left[c.key + c.rest]
-        hit = next((g for g in same if g.text == c.text), None)
-        if not hit and live:
-            hit = next((g for g in same if g.close_to(c)), None)
-        if hit:
-            same.remove(hit)
-        else:
-            missing.append(c)
+
+    def unmatched(wanted, fits):
+        rest = []
+        for c in wanted:
+            same = left[c.key + c.rest]
+            hit = next((g for g in same if fits(g, c)), None)
+            if hit:
+                same.remove(hit)
+            else:
+                rest.append(c)
+        return rest
+
+    # The exact ones first, so that none is taken by a neighbour in time.
+    missing = unmatched(ref, lambda g, c: g.text == c.text)
+    if live:
+        missing = unmatched(missing, Connection.close_to)
     return missing, [c for rest in left.values() for c in rest]
 
 
 def compare_connections(ref, got, live):
+    (ref, torn_ref), (got, torn) = ref, got
+    if torn_ref:
+        raise ValueError("the reference has a line that is not whole: " + torn_ref[0])
     missing, extra = difference(ref, got, live)
     accepted = []
     if live:
@@ -100,7 +117,7 @@ def compare_connections(ref, got, live):
                 extra.remove(c)
     return {
         "kind": "connections", "lines": len(ref),
-        "missing": [c.text for c in missing], "extra": [c.text for c in extra],
+        "missing": [c.text for c in missing], "extra": [c.text for c in extra] + torn,
         "accepted": [c.text for c in accepted],
     }
 

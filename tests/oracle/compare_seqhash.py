@@ -26,7 +26,7 @@ def parts(line):
 
 
 def read(path):
-    with open(path, errors="replace") as f:
+    with open(path, encoding="latin-1", newline="\n") as f:
         return [line.rstrip("\n") for line in f]
 
 

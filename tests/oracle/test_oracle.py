@@ -22,7 +22,7 @@ class Oracle(unittest.TestCase):
             paths = []
             for i, lines in enumerate((ref,) + outs):
                 paths.append(os.path.join(d, str(i)))
-                with open(paths[-1], "w") as f:
+                with open(paths[-1], "w", encoding="latin-1", newline="\n") as f:
                     f.write("".join(line + "\n" for line in lines))
             return subprocess.run([sys.executable, os.path.join(HERE, program), *args, *paths],
                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
@@ -48,10 +48,26 @@ class Oracle(unittest.TestCase):
             with self.subTest(what):
                 self.assertEqual(self.prads(ref, out), 1)
 
+    def test_lines_that_are_not_whole(self):
+        ref = [NEW1, END1]
+        self.assertEqual(self.prads(ref, ["[*] prads 0.3.3"] + ref), 0)
+        for torn in (END1[:-4], END1[20:], END1 + END1, END1.replace("10:00:05", "10:00")):
+            with self.subTest(torn):
+                self.assertEqual(self.prads(ref, ref + [torn]), 1)
+                self.assertEqual(self.prads(ref + [torn], ref), 2)
+
     def test_extra_final_only_where_the_reference_has_none(self):
         self.assertEqual(self.prads([NEW1, NEW2, END1], [NEW1, NEW2, END1, END2]), 0)
         self.assertEqual(self.prads([NEW1, NEW2, END1], [NEW1, NEW2, END1, END2], live=False), 1)
         self.assertEqual(self.prads([NEW1, NEW2, END1], [NEW1, NEW2, END1, END2, END2]), 1)
+        # The reference has a final line for it, with other counts.
+        self.assertEqual(self.prads([NEW1, END1], [NEW1, END1, END1.replace("|9|", "|8|")]), 1)
+        # Nor may the union lack one, whoever forgot it.
+        self.assertEqual(self.prads([NEW1, NEW2, END1, END2], [NEW1, NEW2, END1]), 1)
+        # A second connection of the same ports, of which the reference forgot the end.
+        again = END1.replace("|9|", "|3|")
+        self.assertEqual(self.prads([NEW1, END1, NEW1], [NEW1, END1, NEW1, again]), 0)
+        self.assertEqual(self.prads([NEW1, END1, NEW1], [NEW1, END1, NEW1, again, again]), 1)
 
     def test_times_differ_by_a_second_in_live_runs_only(self):
         near = END1.replace("10:00:05", "10:00:06")
@@ -59,6 +75,15 @@ class Oracle(unittest.TestCase):
         self.assertEqual(self.prads([NEW1, END1], [NEW1, near]), 0)
         self.assertEqual(self.prads([NEW1, END1], [NEW1, near], live=False), 1)
         self.assertEqual(self.prads([NEW1, END1], [NEW1, far]), 1)
+        # Over midnight at the end of a month, too.
+        late = END1.replace("2026-01-01 10:00:05", "2026-01-31 23:59:59")
+        next_day = END1.replace("2026-01-01 10:00:05", "2026-02-01 00:00:00")
+        self.assertEqual(self.prads([NEW1, late], [NEW1, next_day]), 0)
+
+    def test_each_line_finds_its_own_before_its_neighbour(self):
+        first, second, third = (NEW1.replace("10:00:01", "10:00:0%d" % i) for i in (1, 2, 3))
+        self.assertEqual(self.prads([second, first], [first, third]), 0)
+        self.assertEqual(self.prads([second, first], [third, third]), 1)
 
     def test_assets(self):
         head, a, b = "asset,vlan,port", "10.0.0.1,0,80,6,SERVER,[http],0,17", "10.0.0.2,0,1,6,SYN,[x:uptime:3hrs],0,17"
@@ -66,6 +91,12 @@ class Oracle(unittest.TestCase):
         self.assertEqual(self.prads([head, a, b], [head, a], [head, other_time]), 0)
         self.assertEqual(self.prads([head, a, b], [head, a]), 1)
         self.assertEqual(self.prads([head, a, b], [head, a, b, b]), 1)
+
+    def test_bytes_that_are_no_text(self):
+        head, a = "asset,vlan,port", "10.0.0.1,0,80,6,SERVER,[\x81],0,17"
+        self.assertEqual(self.prads([head, a], [head, a]), 0)
+        self.assertEqual(self.prads([head, a], [head, a.replace("\x81", "\x82")]), 1)
+        self.assertEqual(self.prads([head, a], [head, a + "\r"]), 1)
 
     def test_nothing_to_compare_is_no_success(self):
         self.assertEqual(self.prads([], []), 2)
@@ -76,7 +107,8 @@ class Oracle(unittest.TestCase):
         self.assertEqual(self.seqhash(ref, ref[:2], ref[2:]), 0)
         for what, outs in (("lost", [ref[:2], ref[3:]]), ("doubled", [ref[:3], ref[2:]]),
                            ("reordered", [[ref[1], ref[0]] + ref[2:]]),
-                           ("changed", [ref[:4] + [ref[4][:-1] + "f"]])):
+                           ("changed", [ref[:4] + [ref[4][:-1] + "f"]]),
+                           ("torn", [ref[:4] + [ref[4][:-1]]]), ("empty", [[]])):
             with self.subTest(what):
                 self.assertEqual(self.seqhash(ref, *outs), 1)
 
