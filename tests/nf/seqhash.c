@@ -5,7 +5,12 @@
  * Per flow it keeps a counter and an order-dependent hash of the packets, and
  * prints both per packet: "FLOW COUNT HASH". A lost, doubled or reordered
  * update changes every later line of the flow. With --hosts it also keeps a
- * record per host (multi-flow state): packets seen and the sum of their hashes.
+ * record per host (multi-flow state) with a counter and a hash of its own.
+ *
+ * With --expire-every-ms it has a timer, as PRADS has: a SIGALRM handler that
+ * ends idle flows, "FLOW expired COUNT HASH". Packet times alone decide which
+ * flows end, and all end when the input does, so the lines do not depend on
+ * when the handler runs; only a timer that touches a moving flow changes them.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -16,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <unistd.h>
 #include <uthash.h>
 
@@ -26,7 +32,8 @@
 struct item { /* a flow or a host */
 	struct nfshim_flow key;
 	uint64_t count, hash;
-	size_t slot; /* in its table's order of arrival */
+	int64_t last_us; /* its latest packet */
+	size_t slot;	 /* in its table's order of arrival */
 	UT_hash_handle hh;
 };
 
@@ -38,10 +45,14 @@ struct table {
 
 struct blob {
 	uint64_t count, hash;
+	int64_t last_us;
 };
 
 static struct table flows, hosts;
 static bool with_hosts;
+static int64_t idle_us = 60000000, now_us;
+static unsigned expire_every_ms; /* 0: no flow ever ends */
+static volatile sig_atomic_t in_packet, sweep_due;
 static pcap_t *handle;
 
 static struct item *find(struct table *t, const struct nfshim_flow *key)
@@ -78,6 +89,13 @@ static struct item *get_or_add(struct table *t, const struct nfshim_flow *key)
 	return i ? i : add(t, key);
 }
 
+static void drop(struct table *t, struct item *i)
+{
+	t->slots[i->slot] = NULL;
+	HASH_DEL(t->by_key, i);
+	free(i);
+}
+
 static uint64_t mix(uint64_t h, uint64_t x)
 {
 	h = (h ^ x) * 0x9e3779b97f4a7c15ull;
@@ -95,16 +113,68 @@ static struct nfshim_flow host_key(const struct nfshim_flow *f, int i)
 	return k;
 }
 
-static void packet(u_char *user, const struct pcap_pkthdr *h, const u_char *data)
+/* ---- timer ---- */
+
+static void expire(struct item *f)
+{
+	char text[NF_FLOW_TEXT];
+
+	printf("%s expired %" PRIu64 " %016" PRIx64 "\n",
+	       nf_flow_format(&f->key, text, sizeof(text)), f->count, f->hash);
+	drop(&flows, f);
+}
+
+static void sweep(int64_t idle)
+{
+	for (size_t i = 0; i < flows.n; i++)
+		if (flows.slots[i] && now_us - flows.slots[i]->last_us > idle)
+			expire(flows.slots[i]);
+}
+
+/* In the handler, unless it hit a packet: what PRADS does, and what shims must expect. */
+static void on_alarm(int sig)
+{
+	(void)sig;
+	if (in_packet)
+		sweep_due = 1;
+	else
+		sweep(idle_us);
+}
+
+static void timer(unsigned ms)
+{
+	struct itimerval t = {.it_interval = {ms / 1000, (ms % 1000) * 1000}};
+
+	t.it_value = t.it_interval;
+	setitimer(ITIMER_REAL, &t, NULL);
+}
+
+/* ---- packets ---- */
+
+static struct item *flow_at(const struct nfshim_flow *key, int64_t us)
+{
+	struct item *f = get_or_add(&flows, key);
+
+	if (us > now_us)
+		now_us = us;
+	if (expire_every_ms && f->count && now_us - f->last_us > idle_us) {
+		expire(f);
+		f = add(&flows, key);
+	}
+	if (us > f->last_us)
+		f->last_us = us;
+	return f;
+}
+
+static void count_packet(const struct pcap_pkthdr *h, const u_char *data)
 {
 	uint64_t x = nf_evlog_id(data, h->caplen, h->len);
 	char text[NF_FLOW_TEXT];
 	struct nfshim_flow key;
 	struct item *f;
 
-	(void)user;
 	nf_flow_parse(data, h->caplen, NULL, &key, NULL);
-	f = get_or_add(&flows, &key);
+	f = flow_at(&key, (int64_t)h->ts.tv_sec * 1000000 + h->ts.tv_usec);
 	f->count++;
 	f->hash = mix(f->hash, x);
 	printf("%s %" PRIu64 " %016" PRIx64, nf_flow_format(&key, text, sizeof(text)), f->count,
@@ -118,6 +188,18 @@ static void packet(u_char *user, const struct pcap_pkthdr *h, const u_char *data
 		printf(" %" PRIu64 " %016" PRIx64, host->count, host->hash);
 	}
 	putchar('\n');
+}
+
+static void packet(u_char *user, const struct pcap_pkthdr *h, const u_char *data)
+{
+	(void)user;
+	in_packet = 1;
+	count_packet(h, data);
+	if (sweep_due) {
+		sweep_due = 0;
+		sweep(idle_us);
+	}
+	in_packet = 0;
 }
 
 /* ---- hooks ---- */
@@ -159,7 +241,7 @@ static ssize_t hook_get(void *nf, enum nfshim_scope s, const struct nfshim_flow 
 		return -ENOENT;
 	if (cap < sizeof(b))
 		return -ENOSPC;
-	b = (struct blob){i->count, i->hash};
+	b = (struct blob){i->count, i->hash, i->last_us};
 	memcpy(buf, &b, sizeof(b));
 	return sizeof(b);
 }
@@ -177,6 +259,7 @@ static int hook_put(void *nf, enum nfshim_scope s, const struct nfshim_flow *key
 	i = get_or_add(table_of(s), key);
 	i->count = b.count;
 	i->hash = b.hash;
+	i->last_us = b.last_us;
 	return 0;
 }
 
@@ -188,9 +271,7 @@ static int hook_del(void *nf, enum nfshim_scope s, const struct nfshim_flow *key
 	(void)nf;
 	if (!i)
 		return -ENOENT;
-	t->slots[i->slot] = NULL;
-	HASH_DEL(t->by_key, i);
-	free(i);
+	drop(t, i);
 	return 0;
 }
 
@@ -203,13 +284,28 @@ static unsigned hook_records_of(void *nf, const struct nfshim_flow *f, struct nf
 	return max >= 2 ? 2 : 0;
 }
 
+/* It does not remember the ports of first fragments. */
+static void hook_key_of(void *nf, const struct nfshim_packet *pkt, struct nfshim_flow *key)
+{
+	(void)nf;
+	nf_flow_parse(pkt->data, pkt->caplen, NULL, key, NULL);
+}
+
 static void register_hooks(void)
 {
+	static const int sweeps[] = {SIGALRM, 0};
 	struct nfshim_hooks h = {
-		.size = sizeof(h), .api = NFSHIM_API, .name = "seqhash",
-		.list = hook_list, .has = hook_has,   .get = hook_get,
-		.put = hook_put,   .del = hook_del,
+		.size = sizeof(h),
+		.api = NFSHIM_API,
+		.name = "seqhash",
+		.list = hook_list,
+		.has = hook_has,
+		.get = hook_get,
+		.put = hook_put,
+		.del = hook_del,
+		.key_of = hook_key_of,
 		.records_of = with_hosts ? hook_records_of : NULL,
+		.sweep_signals = expire_every_ms ? sweeps : NULL,
 	};
 	int err = nfshim_register ? nfshim_register(&h, NULL) : 0;
 
@@ -228,19 +324,20 @@ static void stop(int sig)
 	pcap_breakloop(handle);
 }
 
-static int dispatch_loop(void)
+static void dispatch_loop(int count)
 {
 	struct pollfd p = {.fd = pcap_get_selectable_fd(handle), .events = POLLIN};
 	int rc = 0;
 
-	while (!stopped && rc >= 0) {
+	while (!stopped && rc >= 0 && count) {
 		if (p.fd >= 0 && !pcap_file(handle) && poll(&p, 1, 200) <= 0)
 			continue;
-		rc = pcap_dispatch(handle, 64, packet, NULL);
+		rc = pcap_dispatch(handle, count > 0 && count < 64 ? count : 64, packet, NULL);
 		if (rc == 0 && pcap_file(handle))
 			break;
+		if (count > 0 && rc > 0)
+			count = rc < count ? count - rc : 0;
 	}
-	return rc;
 }
 
 static pcap_t *open_live(const char *dev, char *err)
@@ -264,76 +361,127 @@ static pcap_t *open_live(const char *dev, char *err)
 static void usage(FILE *f)
 {
 	fprintf(f, "usage: seqhash -i IFACE | -r FILE [-f FILTER] [-c COUNT] [-o FILE] "
-		   "[--dispatch] [--hosts]\n");
+		   "[--dispatch] [--hosts]\n"
+		   "               [--line-buffered] [--expire-every-ms N [--idle-ms N]]\n");
 }
 
-int main(int argc, char **argv)
+struct options {
+	const char *dev, *file, *filter;
+	bool dispatch;
+	int count;
+};
+
+static int parse(int argc, char **argv, struct options *opt)
 {
 	static const struct option longs[] = {{"dispatch", no_argument, NULL, 'd'},
 					      {"hosts", no_argument, NULL, 'H'},
+					      {"line-buffered", no_argument, NULL, 'l'},
+					      {"expire-every-ms", required_argument, NULL, 'e'},
+					      {"idle-ms", required_argument, NULL, 'I'},
 					      {"help", no_argument, NULL, 'h'},
 					      {0}};
-	const char *dev = NULL, *file = NULL, *filter = NULL;
-	char err[PCAP_ERRBUF_SIZE] = "";
-	struct bpf_program prog;
-	struct pcap_stat st;
-	bool dispatch = false;
-	int o, count = -1;
+	const char *out = NULL;
+	bool lines = false;
+	int o;
 
 	while ((o = getopt_long(argc, argv, "i:r:f:c:o:", longs, NULL)) >= 0) {
 		switch (o) {
 		case 'i':
-			dev = optarg;
+			opt->dev = optarg;
 			break;
 		case 'r':
-			file = optarg;
+			opt->file = optarg;
 			break;
 		case 'f':
-			filter = optarg;
+			opt->filter = optarg;
 			break;
 		case 'c':
-			count = atoi(optarg);
+			opt->count = atoi(optarg);
 			break;
 		case 'o':
-			if (!freopen(optarg, "w", stdout)) {
-				perror(optarg);
-				return 1;
-			}
+			out = optarg;
 			break;
 		case 'd':
-			dispatch = true;
+			opt->dispatch = true;
 			break;
 		case 'H':
 			with_hosts = true;
 			break;
+		case 'l':
+			lines = true;
+			break;
+		case 'e':
+			expire_every_ms = (unsigned)atoi(optarg);
+			break;
+		case 'I':
+			idle_us = atoi(optarg) * (int64_t)1000;
+			break;
 		default:
 			usage(o == 'h' ? stdout : stderr);
-			return o == 'h' ? 0 : 2;
+			exit(o == 'h' ? 0 : 2);
 		}
 	}
-	if (!dev == !file) {
+	if (optind < argc || !opt->dev == !opt->file) {
 		usage(stderr);
 		return 2;
 	}
-	handle = dev ? open_live(dev, err) : pcap_open_offline(file, err);
+	if (out && !freopen(out, "w", stdout)) {
+		perror(out);
+		return 1;
+	}
+	if (lines)
+		setvbuf(stdout, NULL, _IOLBF, 0);
+	return 0;
+}
+
+static int open_input(const struct options *opt)
+{
+	char err[PCAP_ERRBUF_SIZE] = "";
+	struct bpf_program prog;
+
+	handle = opt->dev ? open_live(opt->dev, err) : pcap_open_offline(opt->file, err);
 	if (!handle) {
 		fprintf(stderr, "seqhash: %s\n", err);
 		return 1;
 	}
-	if (filter && (pcap_compile(handle, &prog, filter, 1, PCAP_NETMASK_UNKNOWN) < 0 ||
-		       pcap_setfilter(handle, &prog) < 0)) {
+	if (!opt->filter)
+		return 0;
+	if (pcap_compile(handle, &prog, opt->filter, 1, PCAP_NETMASK_UNKNOWN) < 0 ||
+	    pcap_setfilter(handle, &prog) < 0) {
 		fprintf(stderr, "seqhash: %s\n", pcap_geterr(handle));
 		return 1;
 	}
+	pcap_freecode(&prog);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct options opt = {.count = -1};
+	struct pcap_stat st;
+	int rc = parse(argc, argv, &opt);
+
+	if (!rc)
+		rc = open_input(&opt);
+	if (rc)
+		return rc;
 	register_hooks();
 	signal(SIGTERM, stop);
 	signal(SIGINT, stop);
-	if (dispatch)
-		dispatch_loop();
+	if (expire_every_ms) {
+		signal(SIGALRM, on_alarm);
+		timer(expire_every_ms);
+	}
+	if (opt.dispatch)
+		dispatch_loop(opt.count);
 	else
-		pcap_loop(handle, count, packet, NULL);
+		pcap_loop(handle, opt.count, packet, NULL);
+	if (expire_every_ms) {
+		signal(SIGALRM, SIG_IGN);
+		sweep(INT64_MIN);
+	}
 	fflush(stdout);
-	if (dev && pcap_stats(handle, &st) == 0)
+	if (opt.dev && pcap_stats(handle, &st) == 0)
 		fprintf(stderr, "seqhash: received %u dropped %u ifdropped %u\n", st.ps_recv,
 			st.ps_drop, st.ps_ifdrop);
 	pcap_close(handle);

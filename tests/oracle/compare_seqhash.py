@@ -6,7 +6,7 @@
 
 Every line carries its flow's counter and order-dependent hash, so equality of the lines as a
 multiset proves that no update was lost, doubled or reordered within a flow. The order in which each
-OUT prints a flow's lines must be that of the counter, too.
+OUT prints a flow's lines must be that of the counter, too; it begins anew after "FLOW expired …".
 
 Exit status: 0 equal, 1 different, 2 usage or unreadable files.
 """
@@ -35,6 +35,12 @@ def disorder(lines):
     last, bad = {}, []
     for line in lines:
         flow, n = parts(line)
+        if flow.endswith(" expired"):
+            flow = flow[:-len(" expired")]
+            if n < last.get(flow, 0):
+                bad.append(line)
+            last[flow] = 0
+            continue
         if n <= last.get(flow, 0):
             bad.append(line)
         last[flow] = n

@@ -43,7 +43,19 @@ enum { CLONE3 = 6, HELD4, HELD5, COMMIT, OUT4, OUT5, FWD6, OUT6, OUT7, DELETE, O
 
 _Static_assert(sizeof(right) / sizeof(right[0]) == EVENTS, "the names fit the story");
 
-enum change { NOTHING, WITHOUT, TWICE, SWAP_NEXT, AT_S, WHAT, OUTPUT, MUTE, UNTIL, MOVE_TO };
+enum change {
+	NOTHING,
+	WITHOUT,
+	TWICE,
+	SWAP_NEXT,
+	AT_S,
+	WHAT,
+	OUTPUT,
+	MUTE,
+	UNTIL,
+	MOVE_TO,
+	BEGIN_ANEW
+};
 
 static const struct {
 	const char *name;
@@ -83,6 +95,10 @@ static const struct {
 	{"state deleted at the destination", WHAT, OUT7, NF_EV_DELETE, "", 1},
 	{"never committed", WITHOUT, COMMIT, 0, "", 1},
 	{"the end is missing", UNTIL, OUT7, 0, "", 1},
+	{"state begins anew at the destination", BEGIN_ANEW, 0, 0, "", 1},
+	{"state begins anew, expiring", BEGIN_ANEW, 0, 0, "--expiring", 0},
+	{"lost clone, expiring", WITHOUT, CLONE3, 0, "--expiring", 1},
+	{"lost packet at the source, expiring", WITHOUT, 0, 0, "--expiring", 1},
 	/* D dies; 8 goes to S again, with or without the state that S had. */
 	{"destination gone after the move", AT_S, OUT8, 0, "gone D", 0},
 	{"destination gone, state kept", WITHOUT, DELETE, 0, "gone D, 8 at S", 0},
@@ -144,6 +160,13 @@ static size_t change(struct event *e, enum change c, int at, int arg)
 	case MOVE_TO: /* towards the front */
 		memmove(e + arg + 1, e + arg, (size_t)(at - arg) * sizeof(*e));
 		e[arg] = x;
+		break;
+	case BEGIN_ANEW: /* neither export nor import nor clones */
+		n = EVENTS - HELD4;
+		e[1] = e[2];
+		e[2] = e[3];
+		memcpy(e + 3, right + HELD4, n * sizeof(*e));
+		n += 3;
 		break;
 	case NOTHING:
 		break;

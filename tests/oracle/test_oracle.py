@@ -112,6 +112,15 @@ class Oracle(unittest.TestCase):
             with self.subTest(what):
                 self.assertEqual(self.seqhash(ref, *outs), 1)
 
+    def test_seqhash_flows_that_end_begin_anew(self):
+        lines = ["tcp a-b %s%d %016x" % (w, n, h) for w, n, h in
+                 (("", 1, 7), ("", 2, 8), ("expired ", 2, 8), ("", 1, 9), ("expired ", 1, 9))]
+        self.assertEqual(self.seqhash(lines, lines), 0)
+        self.assertEqual(self.seqhash(lines, lines[:2], lines[2:]), 0)
+        self.assertEqual(self.seqhash(lines, lines + lines[2:3]), 1)
+        self.assertEqual(self.seqhash(lines, lines[:1] + lines[2:3] + lines[1:2] + lines[3:]), 1)
+        self.assertEqual(self.seqhash(lines, lines[:2] + lines[3:4] + lines[2:3] + lines[4:]), 1)
+
 
 if __name__ == "__main__":
     unittest.main()
