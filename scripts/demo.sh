@@ -94,8 +94,7 @@ options=(--build "$build" --trace "$trace" --space "$space" --pps "$pps" --seed 
 ! $json || options+=(--json)
 [ -z "$keep" ] || options+=(--keep "$keep")
 status=0
-# Before other work of the machine: PRADS' capture ring holds a fraction of a second.
-nice -n -10 python3 "$ROOT/scripts/lib/demo_run.py" "${options[@]}" &
+"${FIRST[@]}" python3 "$ROOT/scripts/lib/demo_run.py" "${options[@]}" &
 runner=$!
 trap 'kill -TERM "$runner" 2>/dev/null; wait "$runner" || true; exit 130' INT TERM HUP
 wait "$runner" || status=$?

@@ -21,6 +21,7 @@ ROOT=$(cd "$(dirname "$(readlink -f "$0")")/.." && pwd)
 . "$ROOT/scripts/lib/common.sh"
 
 TEST_SECONDS=3600 # of one namespace test, then it is ended
+FULL_SECONDS=14400
 full=false seed='' list=false build=true pattern=''
 release=$ROOT/build paused=$ROOT/build-test
 
@@ -115,12 +116,14 @@ read_cases() {
 }
 
 run_netns_test() {
-	local script=$1 log=$work/netns-$1.log begin=$SECONDS code=0 options=(--seed "$seed") before
-	! $full || options+=(--full)
+	local script=$1 log=$work/netns-$1.log begin=$SECONDS code=0 options=(--seed "$seed") before seconds=$TEST_SECONDS
+	if $full; then
+		options+=(--full) seconds=$FULL_SECONDS
+	fi
 	before=$(wc -l <"$results")
 	note "$script"
 	NFSHIM_BUILD=$release NFSHIM_BUILD_TEST=$paused NFSHIM_SEED=$seed NFSHIM_FULL=$($full && echo 1 || echo 0) \
-		nice -n -10 timeout --kill-after=30 "$TEST_SECONDS" "$ROOT/tests/netns/$script" "${options[@]}" \
+		"${FIRST[@]}" timeout --kill-after=30 "$seconds" "$ROOT/tests/netns/$script" "${options[@]}" \
 		>"$log" 2>"$log.err" </dev/null || code=$?
 	read_cases "$script" "$log" "$((SECONDS - begin))"
 	if [ "$code" != 0 ] && ! tail -n "+$((before + 1))" "$results" | grep -q '^not ok'; then
