@@ -403,14 +403,10 @@ static void on_record(struct nf_move *m, enum nf_side side, const struct nf_msg_
 	nf_stage_advance(m);
 }
 
-/* Only what moves something on counts against a stall. */
 static void on_progress(struct nf_move *m, struct nf_move_side *s, const struct nf_msg_event *e)
 {
-	bool news = memcmp(&s->progress, &e->stats, sizeof(e->stats)) != 0;
-
+	nf_stage_progress(m, &s->progress, &e->stats);
 	s->progress = e->stats;
-	if (news)
-		nf_stage_moves(m);
 }
 
 static void event(struct nf_move *m, struct nf_move_side *s, const struct nf_msg_event *e)

@@ -196,6 +196,9 @@ static uint64_t next_gen(struct nf_move *m)
 	struct nf_ctrl *c = m->c;
 
 	c->gen = c->gen >= m->id ? c->gen + 1 : m->id;
+	/* A later move's id must be above it: by that a new controller tells whose route it was. */
+	if (c->last_move < c->gen)
+		c->last_move = c->gen;
 	return c->gen;
 }
 
@@ -442,9 +445,14 @@ void nf_stage_advance(struct nf_move *m)
 		nf_stage_enter(m, st->next);
 }
 
-void nf_stage_moves(struct nf_move *m)
+/* Traffic alone is no progress: clones and stragglers come as long as packets do. */
+void nf_stage_progress(struct nf_move *m, const struct nf_rec_stats *was,
+		       const struct nf_rec_stats *is)
 {
-	if (m->stage == NF_STAGE_EXPORT || m->stage == NF_STAGE_COMMIT)
+	bool state = was->flows != is->flows || was->records != is->records;
+
+	if ((m->stage == NF_STAGE_EXPORT && state) ||
+	    (m->stage == NF_STAGE_COMMIT && memcmp(was, is, sizeof(*was)) != 0))
 		start_deadline(m);
 }
 

@@ -30,7 +30,7 @@
 #define END_WAIT_NS 5000000000u /* at the end of input a move that can still finish may take */
 #define SLICE_NS    100000u	/* default slice */
 
-bool nf_inert;
+_Atomic bool nf_inert;
 
 static struct nf_link *current; /* the link that the last safe point saw */
 static pcap_t *live_handle;
@@ -245,11 +245,6 @@ static void dispatch(const struct nf_rec *r, const uint8_t *payload, struct nf_s
 		nf_dst_record(r, payload, s);
 }
 
-static bool full(const struct nf_sink *s)
-{
-	return s && ((s->limit && s->delivered >= s->limit) || s->broken);
-}
-
 /* True if records are left. */
 static bool take_records(struct nf_sink *s)
 {
@@ -262,7 +257,7 @@ static bool take_records(struct nf_sink *s)
 	int err = 0;
 
 	while (current && (r = nf_ring_peek(current->in, &hdr, &payload, &err))) {
-		if (full(s) || (!s && nf_dst_wants_sink(r)))
+		if (s ? nf_sink_full(s) : nf_dst_wants_sink(r))
 			return true;
 		dispatch(r, payload, s);
 		if (!current)
@@ -283,10 +278,8 @@ static void wind_down(struct nf_sink *s)
 {
 	if (!s || !nf_engine_armed())
 		return;
-	if (nf_move.side == NF_SIDE_DST)
-		nf_dst_give_all(s);
-	nf_report_flush();
-	nf_move_forget();
+	if (nf_move.side == NF_SIDE_SRC || nf_dst_give_all(s))
+		nf_move_forget();
 }
 
 bool nf_engine_safe_point(struct nf_sink *s)
@@ -366,6 +359,10 @@ void nf_engine_packet(struct nf_sink *s, const struct pcap_pkthdr *h, const u_ch
 		process = nf_dst_before(&p, s);
 	if (!process)
 		return;
+	if (nf_move.side == NF_SIDE_DST && nf_sink_full(s)) {
+		nf_dst_keep(&p);
+		return;
+	}
 	if (nf_evlog_on)
 		nf_evlog_put(NF_EV_PROCESSED, p.id, &p.flow, 0, 0, true);
 	nf_give(s, h, data, false);
@@ -398,16 +395,26 @@ void nf_engine_input_end(struct nf_sink *s)
 	nf_report_flush();
 }
 
+/* The link goes at once: nobody comes to a safe point of an inert shim to let go of it. */
 void nf_engine_fail(const char *why)
 {
-	if (nf_inert)
+	static bool failing;
+	struct nf_link *l;
+
+	if (failing)
 		return;
-	nf_inert = true;
+	failing = true;
 	nf_err("inert from now on: %s", why);
 	strncpy(nf_provider.why, why, sizeof(nf_provider.why) - 1);
 	nf_provider.hooks.size = 0;
 	nf_move_fail(-EIO, "the shim of this NF stopped: %s", why);
+	nf_report_flush();
 	publish();
+	nf_inert = true;
+	l = nf_link_get();
+	if (l)
+		nf_link_retire(l);
+	current = NULL;
 }
 
 __attribute__((constructor)) static void set_terminate(void)

@@ -26,10 +26,16 @@ struct nf_sink {
 	bool broken;	  /* the NF called pcap_breakloop in this input call */
 	int delivered;	  /* packets given to the NF so far in this input call */
 	int limit;	  /* stop giving at this many, 0: no limit */
-	struct nf_capture *filter; /* of the handle, NULL: the NF set none */
+	struct nf_capture *capture; /* of the handle, NULL: too many */
 };
 
-/* Is there anything but the NF's own work to do for a packet? Three loads. */
+/* No packet may be given any more in this input call. */
+static inline bool nf_sink_full(const struct nf_sink *s)
+{
+	return (s->limit && s->delivered >= s->limit) || s->broken;
+}
+
+/* Is there nothing but the NF's own work to do for a packet? A few loads. */
 bool nf_engine_idle(void);
 
 /* Give one packet from the NF's own input to the NF, or keep it. */
@@ -45,7 +51,7 @@ uint64_t nf_engine_kernel_drops(void);
 void nf_engine_input_end(struct nf_sink *s);
 /* Make the shim inert: abort what runs, say why. */
 void nf_engine_fail(const char *why);
-extern bool nf_inert;
+extern _Atomic bool nf_inert;
 
 /* From the constructor. */
 void nf_engine_init(const char *name);

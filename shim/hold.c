@@ -25,19 +25,35 @@ int nf_hold_push(struct nf_hold *h, const struct nfshim_flow *f, const struct pc
 {
 	struct nf_held *e;
 
-	if (h->packets >= h->max_packets || h->bytes + ph->caplen > h->max_bytes)
+	if (f && (h->packets >= h->max_packets || h->bytes + ph->caplen > h->max_bytes))
 		return -ENOSPC;
 	e = malloc(sizeof(*e) + ph->caplen);
 	if (!e)
 		return -ENOMEM;
-	e->flow = *f;
+	e->moving = f != NULL;
+	memset(&e->flow, 0, sizeof(e->flow));
+	if (f)
+		e->flow = *f;
 	e->h = *ph;
 	e->id = id;
 	memcpy(e->data, data, ph->caplen);
+	nf_hold_append(h, e);
+	return 0;
+}
+
+void nf_hold_append(struct nf_hold *h, struct nf_held *e)
+{
 	STAILQ_INSERT_TAIL(&h->q, e, next);
 	h->packets++;
-	h->bytes += ph->caplen;
-	return 0;
+	h->bytes += e->h.caplen;
+}
+
+void nf_hold_take(struct nf_hold *h, struct nf_hold *from)
+{
+	STAILQ_CONCAT(&h->q, &from->q);
+	h->packets += from->packets;
+	h->bytes += from->bytes;
+	from->packets = from->bytes = 0;
 }
 
 struct nf_held *nf_hold_head(struct nf_hold *h)

@@ -18,6 +18,7 @@
 struct nf_held {
 	STAILQ_ENTRY(nf_held) next;
 	struct nfshim_flow flow;
+	bool moving; /* of the space, else only in the queue for its order */
 	struct pcap_pkthdr h;
 	uint64_t id;
 	uint8_t data[]; /* h.caplen bytes */
@@ -31,11 +32,14 @@ struct nf_hold {
 
 void nf_hold_init(struct nf_hold *h, uint64_t max_packets, uint64_t max_bytes);
 bool nf_hold_empty(const struct nf_hold *h);
-/* Copy a packet to the end. 0, -ENOSPC (a cap), -ENOMEM. */
+/* Copy a packet of flow @f to the end; of none (NULL): it only waits its turn, and no cap counts.
+ * 0, -ENOSPC (a cap), -ENOMEM. */
 int nf_hold_push(struct nf_hold *h, const struct nfshim_flow *f, const struct pcap_pkthdr *ph,
 		 const uint8_t *data, uint64_t id);
 struct nf_held *nf_hold_head(struct nf_hold *h);
 struct nf_held *nf_hold_pop(struct nf_hold *h); /* caller frees */
+void nf_hold_append(struct nf_hold *h, struct nf_held *e); /* gives @e away; no cap counts */
+void nf_hold_take(struct nf_hold *h, struct nf_hold *from); /* all packets of @from, to the end */
 void nf_hold_clear(struct nf_hold *h);
 
 #endif

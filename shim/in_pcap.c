@@ -78,6 +78,19 @@ static bool ours(void)
 	return nf_is_packet_thread();
 }
 
+/* A frame of MARK's type: one that the NF's filter would not have let in is not counted as received,
+ * and neither is a MARK of ours. True: it is not for the engine either. */
+static bool keep_mark(struct nf_sink *s, const struct pcap_pkthdr *h, const u_char *data)
+{
+	bool wanted = !s->capture || !s->capture->has_filter ||
+		      nf_mark_filter_wanted(s->capture, h, data);
+	bool mark = nf_engine_armed() && nf_mark_is(data, h->caplen);
+
+	if (s->capture && (mark || !wanted))
+		s->capture->marks++;
+	return !wanted && !mark;
+}
+
 static void on_packet(u_char *arg, const struct pcap_pkthdr *h, const u_char *data)
 {
 	struct nf_sink *s = (struct nf_sink *)arg;
@@ -85,12 +98,8 @@ static void on_packet(u_char *arg, const struct pcap_pkthdr *h, const u_char *da
 	atomic_store_explicit(&nf_packets_seen,
 			      atomic_load_explicit(&nf_packets_seen, memory_order_relaxed) + 1,
 			      memory_order_relaxed);
-	if (__builtin_expect(s->filter != NULL, 0) && nf_mark_filter_hit(data, h->caplen) &&
-	    !nf_mark_filter_wanted(s->filter, h, data)) {
-		s->filter->marks++;
-		if (!nf_engine_armed() || !nf_mark_is(data, h->caplen))
-			return;
-	}
+	if (__builtin_expect(nf_mark_filter_hit(data, h->caplen), 0) && keep_mark(s, h, data))
+		return;
 	if (nf_engine_idle()) {
 		s->in_callback = true;
 		s->cb(s->user, h, data);
@@ -116,7 +125,7 @@ static void enter(struct nf_sink *s, pcap_t *p, pcap_handler cb, u_char *user)
 	s->live = nf_real.pcap_file(p) == NULL;
 	if (c) {
 		c->fd = s->live ? nf_real.pcap_get_selectable_fd(p) : -1;
-		s->filter = c->has_filter ? c : NULL;
+		s->capture = c;
 	}
 	if (!entered) {
 		entered = true;
@@ -190,8 +199,10 @@ int pcap_dispatch(pcap_t *p, int cnt, pcap_handler cb, u_char *user)
 		return leave(&s, before, false); /* nothing else is there: do not block */
 	if (s.limit && s.delivered >= s.limit)
 		return leave(&s, s.delivered, false);
-	rc = nf_real.pcap_dispatch(p, s.limit ? s.limit - s.delivered : cnt, on_packet,
-				   (u_char *)&s);
+	do /* 0 would be the end of a file to the NF, not packets that are kept from it */
+		rc = nf_real.pcap_dispatch(p, s.limit ? s.limit - s.delivered : cnt, on_packet,
+					   (u_char *)&s);
+	while (rc > 0 && !s.live && !s.delivered);
 	if (rc >= 0 || (rc == PCAP_ERROR_BREAK && !s.broken && s.delivered)) {
 		bool eof = rc == 0 && !s.live && !s.delivered;
 

@@ -43,7 +43,7 @@ static int nap_ms(int left, bool more)
 
 static bool stop_input(const struct nf_sink *s)
 {
-	return s && ((s->limit && s->delivered >= s->limit) || s->broken);
+	return s && nf_sink_full(s);
 }
 
 /* Mark the capture descriptors readable. */
@@ -61,13 +61,13 @@ static int pretend_readable(struct pollfd *fds, nfds_t n)
 
 static bool packets_wait(void)
 {
-	struct nf_link *l = nf_link_get();
+	struct nf_link *l = nf_inert ? NULL : nf_link_get();
 	struct nf_rec hdr;
 	const uint8_t *payload;
 	int err;
 	const struct nf_rec *r = l ? nf_ring_peek(l->in, &hdr, &payload, &err) : NULL;
 
-	return (r && nf_dst_wants_sink(r)) || !nf_hold_empty(&nf_move.hold);
+	return (r && nf_dst_wants_sink(r)) || nf_dst_can_give();
 }
 
 /* @s is NULL outside an input call. */

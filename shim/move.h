@@ -26,7 +26,7 @@ enum nf_flow_state {
 	NF_FLOW_CLONING,    /* S: exported, packets are cloned */
 	NF_FLOW_FINSENT,    /* S: offered to D for good */
 	NF_FLOW_GONE,	    /* S: D's; state kept for the linger */
-	NF_FLOW_OWN,	    /* D: was here before the move */
+	NF_FLOW_OWN,	    /* no part of the move: D's from before, S's again once deleted */
 	NF_FLOW_SYNC,	    /* D: imported, clones applied up to v */
 	NF_FLOW_DOWNGRADED, /* D: hold was full; order given up */
 	NF_FLOW_COMMITTED,  /* D: ours */
@@ -37,8 +37,7 @@ struct nf_mflow {
 	enum nf_flow_state state;
 	uint32_t epoch;	  /* e */
 	uint64_t version; /* v */
-	uint64_t fin;	  /* D: v of FIN */
-	bool fin_seen;	  /* D */
+	bool imported;	  /* D: STATE came */
 	UT_hash_handle hh;
 };
 
@@ -56,6 +55,7 @@ struct nf_mrecord {
 struct nf_walk {
 	enum nfshim_scope scope;
 	uint64_t cursor;
+	bool left; /* the NF has named all its flows: those it freed meanwhile are left */
 	bool done;
 };
 
@@ -65,10 +65,12 @@ struct nf_move {
 	enum nf_phase phase;
 	bool failed;   /* reported; waits for ABORT */
 	bool no_drop;  /* PREPARE seen */
-	bool begun;    /* BEGUN sent */
+	bool listed;   /* S: no flow is LOCAL any more */
 	bool finall;   /* S: sent; D: seen */
 	bool barrier;  /* S: sent; D: seen */
 	bool deleting; /* S: the linger is over */
+	bool forgotten; /* D: what came is out of the NF again */
+	bool aborted;	/* D: over as soon as the hold is empty */
 	bool cut;      /* S: the helper that the move began with is gone */
 	struct nf_rec_begin opt;
 	struct nf_space *space;
@@ -139,7 +141,10 @@ bool nf_dst_step(struct nf_sink *s);
 void nf_dst_link_lost(void);
 void nf_dst_quit(void);
 
-void nf_dst_give_all(struct nf_sink *s);
+bool nf_dst_give_all(struct nf_sink *s); /* true: nothing is held any more */
+/* The input call is full, but the input has one more packet: it waits for the next call. */
+void nf_dst_keep(const struct nf_packet_view *p);
+bool nf_dst_can_give(void); /* the head of the hold waits for nothing but an input call */
 
 /* Does this record need a callback to give a packet to? */
 bool nf_dst_wants_sink(const struct nf_rec *r);

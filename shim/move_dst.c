@@ -95,15 +95,23 @@ static void forget_flows(bool committed_too)
 			hooks_del(NFSHIM_MULTI_FLOW, &r->key);
 }
 
+/* Packets of the space are not ours to process; the others wait for an input call. */
 static void drop_held(int why)
 {
+	struct nf_hold kept;
 	struct nf_held *e;
 
+	nf_hold_init(&kept, nf_move.hold.max_packets, nf_move.hold.max_bytes);
 	while ((e = nf_hold_pop(&nf_move.hold))) {
+		if (!e->moving) {
+			nf_hold_append(&kept, e);
+			continue;
+		}
 		if (nf_evlog_on)
 			nf_evlog_put(NF_EV_DROPPED, e->id, &e->flow, (uint64_t)why, 0, false);
 		free(e);
 	}
+	nf_hold_take(&nf_move.hold, &kept);
 }
 
 static void log_packet(enum nf_ev what, uint64_t id, const u_char *data, uint32_t caplen,
@@ -113,7 +121,7 @@ static void log_packet(enum nf_ev what, uint64_t id, const u_char *data, uint32_
 
 	nf_flow_parse(data, caplen, nf_move.frags, &key, NULL);
 	nf_evlog_put(what, id, &key, f ? f->version : 0, f ? f->epoch : 0,
-		     what == NF_EV_FORWARDED);
+		     what == NF_EV_FORWARDED || what == NF_EV_PROCESSED);
 }
 
 static void give_held(struct nf_sink *s)
@@ -121,15 +129,23 @@ static void give_held(struct nf_sink *s)
 	struct nf_held *e = nf_hold_pop(&nf_move.hold);
 
 	if (nf_evlog_on)
-		log_packet(NF_EV_FORWARDED, e->id, e->data, e->h.caplen, nf_move_find(&e->flow));
+		log_packet(e->moving ? NF_EV_FORWARDED : NF_EV_PROCESSED, e->id, e->data,
+			   e->h.caplen, e->moving ? nf_move_find(&e->flow) : NULL);
 	nf_give(s, &e->h, e->data, false);
 	free(e);
 }
 
-void nf_dst_give_all(struct nf_sink *s)
+bool nf_dst_give_all(struct nf_sink *s)
 {
-	while (!nf_hold_empty(&nf_move.hold))
+	while (!nf_sink_full(s) && !nf_hold_empty(&nf_move.hold))
 		give_held(s);
+	return nf_hold_empty(&nf_move.hold);
+}
+
+void nf_dst_keep(const struct nf_packet_view *p)
+{
+	if (nf_hold_push(&nf_move.hold, NULL, p->h, p->data, p->id))
+		nf_engine_fail("out of memory for the hold");
 }
 
 static bool may_pass(const struct nf_mflow *f)
@@ -140,36 +156,40 @@ static bool may_pass(const struct nf_mflow *f)
 	       f->state == NF_FLOW_OWN;
 }
 
-static bool sink_full(const struct nf_sink *s)
+/* The move has failed here, and no packet is anybody else's. */
+static bool all_is_ours(void)
 {
-	return !s || (s->limit && s->delivered >= s->limit);
+	return nf_move.failed && (nf_move.aborted || nf_move.linger_until ||
+				  nf_move.phase < NF_PHASE_READY);
+}
+
+bool nf_dst_can_give(void)
+{
+	const struct nf_held *e = nf_hold_head(&nf_move.hold);
+
+	return e && (!e->moving || all_is_ours() || may_pass(nf_move_find(&e->flow)));
 }
 
 static void release(struct nf_sink *s)
 {
-	struct nf_held *e;
-
-	while (!sink_full(s) && (e = nf_hold_head(&nf_move.hold)) &&
-	       may_pass(nf_move_find(&e->flow)))
+	while (s && !nf_sink_full(s) && nf_dst_can_give())
 		give_held(s);
 }
 
-static void failed(struct nf_sink *s)
+static void failed(void)
 {
+	nf_move.forgotten = true;
 	forget_flows(false);
-	if (s)
-		nf_dst_give_all(s);
 }
 
 /* ---- packets straight from the switch ---- */
 
-static void downgrade_head(struct nf_sink *s)
+static void downgrade(const struct nfshim_flow *key)
 {
-	struct nf_held *e = nf_hold_head(&nf_move.hold);
-	struct nf_mflow *f = nf_move_find(&e->flow);
+	struct nf_mflow *f = nf_move_find(key);
 
 	if (!f) {
-		f = nf_move_add(&e->flow, NF_FLOW_SYNC);
+		f = nf_move_add(key, NF_FLOW_SYNC);
 		if (!f)
 			return;
 		nf_move.waiting++;
@@ -178,6 +198,14 @@ static void downgrade_head(struct nf_sink *s)
 		f->state = NF_FLOW_DOWNGRADED;
 		nf_move.stats.downgraded++;
 	}
+}
+
+static void downgrade_head(struct nf_sink *s)
+{
+	const struct nf_held *e = nf_hold_head(&nf_move.hold);
+
+	if (e->moving)
+		downgrade(&e->flow);
 	give_held(s);
 }
 
@@ -191,11 +219,13 @@ static bool hold(const struct nf_packet_view *p, const struct nfshim_flow *key, 
 		if (nf_move.phase < NF_PHASE_READY) {
 			nf_move_fail(-ENOBUFS, "the hold was full before the route changed: "
 					       "packets of the space already reach the destination");
-			failed(s);
+			failed();
 			return true;
 		}
-		if (nf_hold_empty(h)) /* larger than the whole hold */
+		if (nf_hold_empty(h)) { /* larger than the whole hold */
+			downgrade(key);
 			return true;
+		}
 		downgrade_head(s);
 	}
 	if (err) {
@@ -224,20 +254,18 @@ bool nf_dst_before(const struct nf_packet_view *p, struct nf_sink *s)
 	}
 	if (!nf_move_key(p, s->linktype, &key))
 		return true;
-	if (nf_move.failed) {
-		if (!nf_move.linger_until)
-			return true;
+	f = nf_move_find(&key);
+	if (!f && !nf_move.finall && hooks_has(NFSHIM_PER_FLOW, &key))
+		f = nf_move_add(&key, NF_FLOW_OWN);
+	if ((f && f->state == NF_FLOW_OWN) || (all_is_ours() && !nf_move.linger_until))
+		return true;
+	if (nf_move.failed && nf_move.linger_until) {
 		if (nf_evlog_on) /* cut off: the packet was never ours to process */
 			nf_evlog_put(NF_EV_DROPPED, p->id, &p->flow, ECONNRESET, 0, false);
 		nf_move.stats.discarded++;
 		return false;
 	}
-	f = nf_move_find(&key);
-	if (!f && !nf_move.finall && hooks_has(NFSHIM_PER_FLOW, &key))
-		f = nf_move_add(&key, NF_FLOW_OWN);
-	if (f && f->state == NF_FLOW_OWN)
-		return true;
-	if (may_pass(f) && nf_hold_empty(&nf_move.hold))
+	if (may_pass(f) && nf_hold_empty(&nf_move.hold) && !nf_sink_full(s))
 		return true;
 	return hold(p, &key, s);
 }
@@ -289,6 +317,7 @@ static void on_state(const struct nf_rec *r, const uint8_t *payload)
 	}
 	f->epoch = r->epoch;
 	f->version = r->version;
+	f->imported = true;
 	nf_move.stats.flows++;
 	nf_move.stats.state_bytes += nf_rec_payload(r);
 	nf_move_log(NF_EV_IMPORT, f);
@@ -313,11 +342,30 @@ static const struct pcap_pkthdr *packet_of(const struct nf_rec *r, const uint8_t
 	return &h;
 }
 
+/* Output of a packet that is another flow's must not be dropped, whatever the source says. Of a
+ * fragment whose first one was not cloned only the ports are unknown. */
+static bool is_of(const struct nf_packet_view *p, int linktype, const struct nfshim_flow *f)
+{
+	struct nfshim_flow key, bare = *f;
+
+	nf_move_flow_key(p, linktype, &key);
+	bare.port[0] = bare.port[1] = 0;
+	nf_flow_canon(&bare);
+	return !memcmp(&key, f, sizeof(key)) || !memcmp(&key, &bare, sizeof(key));
+}
+
 static void on_clone(const struct nf_rec *r, const uint8_t *payload, struct nf_sink *s)
 {
-	struct nf_mflow *f = moving_flow(&r->flow);
-	const struct pcap_pkthdr *h;
+	const struct pcap_pkthdr *h = packet_of(r, payload, s);
+	struct nf_packet_view p = {.h = h, .data = packet, .sec = r->sec, .nsec = r->nsec};
+	struct nf_mflow *f;
 
+	if (!is_of(&p, s->linktype, &r->flow)) {
+		nf_move_fail(-EPROTO, "the source sent a packet of another flow as one of %s",
+			     name_of(&r->flow));
+		return;
+	}
+	f = moving_flow(&r->flow);
 	if (!f)
 		return;
 	if (f->state == NF_FLOW_COMMITTED || r->epoch != f->epoch || r->version <= f->version) {
@@ -328,8 +376,7 @@ static void on_clone(const struct nf_rec *r, const uint8_t *payload, struct nf_s
 		nf_move_fail(-EPROTO, "updates of %s are missing", name_of(&r->flow));
 		return;
 	}
-	h = packet_of(r, payload, s);
-	if (!f->version)
+	if (!f->version && !f->imported)
 		nf_move.stats.new_flows++;
 	f->version = r->version;
 	if (nf_evlog_on)
@@ -357,9 +404,7 @@ static void on_fin(const struct nf_rec *r)
 
 	if (!f || f->state == NF_FLOW_COMMITTED)
 		return;
-	f->fin_seen = true;
-	f->fin = r->version;
-	if (r->epoch == f->epoch && f->fin == f->version)
+	if (r->epoch == f->epoch && r->version == f->version)
 		commit(f);
 	else
 		nf_move_fail(-EPROTO, "updates of %s are missing at the end", name_of(&r->flow));
@@ -392,16 +437,16 @@ void nf_dst_begin(const struct nf_rec *r)
 	nf_move.walk.scope = NFSHIM_PER_FLOW;
 }
 
-static void on_abort(struct nf_sink *s)
+/* It is over once all that is held was given to the NF. */
+static void on_abort(void)
 {
 	if (nf_move.finall) {
 		nf_move.stats.discarded++;
 		return;
 	}
-	if (!nf_move.failed)
-		failed(s);
-	nf_dst_give_all(s);
-	nf_move_over();
+	if (!nf_move.forgotten)
+		failed();
+	nf_move.failed = nf_move.aborted = true;
 }
 
 /* The source is dead: what it delivered is what there is (DESIGN §6). */
@@ -435,10 +480,10 @@ static void on_fence(void)
 
 bool nf_dst_wants_sink(const struct nf_rec *r)
 {
-	return r->type == NF_REC_CLONE || r->type == NF_REC_FWD || r->type == NF_REC_ABORT;
+	return r->type == NF_REC_CLONE || r->type == NF_REC_FWD;
 }
 
-static void on_order(const struct nf_rec *r, struct nf_sink *s)
+static void on_order(const struct nf_rec *r)
 {
 	switch (r->type) {
 	case NF_REC_PREPARE:
@@ -449,7 +494,7 @@ static void on_order(const struct nf_rec *r, struct nf_sink *s)
 		nf_report(NF_REC_PREPARED, 0, NULL, 0, NULL, 0);
 		break;
 	case NF_REC_ABORT:
-		on_abort(s);
+		on_abort();
 		break;
 	case NF_REC_FINISH:
 		on_finish();
@@ -502,11 +547,11 @@ void nf_dst_record(const struct nf_rec *r, const uint8_t *payload, struct nf_sin
 		if (!nf_move.failed)
 			on_data(r, payload, s);
 	} else {
-		on_order(r, s);
+		on_order(r);
 	}
 	if (nf_move.side == NF_SIDE_DST && nf_move.failed && !was_failed &&
 	    nf_move.phase < NF_PHASE_READY)
-		failed(s);
+		failed();
 }
 
 static int count_flow(void *arg, const struct nfshim_flow *key)
@@ -537,15 +582,22 @@ static bool begin_slice(void)
 	return false;
 }
 
+static bool failed_step(struct nf_sink *s)
+{
+	release(s);
+	if (!nf_hold_empty(&nf_move.hold))
+		return false;
+	if (nf_move.aborted)
+		nf_move_over();
+	else if (nf_move.cut && nf_now_ns() >= nf_move.linger_until)
+		nf_move_forget();
+	return false;
+}
+
 bool nf_dst_step(struct nf_sink *s)
 {
-	if (nf_move.failed) {
-		if (nf_move.linger_until && nf_now_ns() >= nf_move.linger_until)
-			nf_move_forget();
-		else if (s && !nf_move.linger_until && nf_move.phase < NF_PHASE_READY)
-			nf_dst_give_all(s);
-		return false;
-	}
+	if (nf_move.failed)
+		return failed_step(s);
 	if (!nf_move.walk.done)
 		return begin_slice();
 	if (nf_move.barrier && nf_move.no_drop && nf_move.phase < NF_PHASE_READY) {
@@ -560,24 +612,29 @@ bool nf_dst_step(struct nf_sink *s)
 		nf_move.phase = NF_PHASE_LINGER;
 		nf_report_stats(NF_REC_COMMITTED);
 	}
-	return !nf_hold_empty(&nf_move.hold) &&
-	       may_pass(nf_move_find(&nf_hold_head(&nf_move.hold)->flow));
+	return nf_dst_can_give();
 }
 
 /*
- * The helper died. Whoever still lives gives the flows back to the source, unless all of them
- * were committed: then only a helper that comes back can tell which it was.
+ * The helper died. Before READY the route cannot have changed: the flows are the source's, and all
+ * packets that come here are ours. After it whoever still lives gives the flows back to the source,
+ * unless all of them were committed: then only a helper that comes back can tell which it was.
  */
 void nf_dst_link_lost(void)
 {
+	bool late = nf_move.phase >= NF_PHASE_READY;
+
 	if (nf_move.phase == NF_PHASE_LINGER)
 		return;
 	nf_warn("move %llu: nfxfer is gone; the moved flows are given up here",
 		(unsigned long long)nf_move.id);
-	forget_flows(true);
-	drop_held(ECONNRESET);
-	nf_move.failed = true;
-	nf_move.linger_until = nf_now_ns() + FENCE_NS;
+	if (!nf_move.forgotten || late)
+		forget_flows(late);
+	if (late) {
+		drop_held(ECONNRESET);
+		nf_move.linger_until = nf_now_ns() + FENCE_NS;
+	}
+	nf_move.forgotten = nf_move.failed = nf_move.cut = true;
 }
 
 void nf_dst_quit(void)

@@ -21,278 +21,22 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "evlog.h"
 #include "log.h"
-#include "move.h"
+#include "move_src.h"
 #include "pause.h"
 #include "provider.h"
 #include "signals.h"
 
-#define ROOM		(2u * NF_REC_MAX) /* ring space a slice asks for before each step */
-#define WAIT_MAX_NS	10000000u	  /* the input waits at most so long for ring space */
-#define CAPTURE_RING	(2u << 20)	  /* libpcap's default capture buffer, bytes */
-#define WALK_BUCKETS	64u		  /* buckets the NF walks per call */
-#define STRAGGLER_NS	5000000000u
-
-static uint8_t blob[NF_REC_MAX - sizeof(struct nf_rec)];
-
-static struct nf_link *link_up(void)
+bool nf_slice_over(struct nf_slice *sl)
 {
-	struct nf_link *l = nf_link_get();
-
-	return l && atomic_load_explicit(&l->up, memory_order_acquire) ? l : NULL;
-}
-
-/* Before the route the wait is bounded (DESIGN §4, no-drop mode); after MARK the helper spills
- * without a bound, so only its loss ends the wait. */
-static uint64_t wait_limit(void)
-{
-	uint64_t age, half;
-
-	if (nf_move.phase >= NF_PHASE_MARKED)
-		return STRAGGLER_NS;
-	age = nf_now_ns() - nf_move.began;
-	half = nf_move.bytes_in ? age / nf_move.bytes_in * (CAPTURE_RING / 2) : WAIT_MAX_NS;
-	return half < WAIT_MAX_NS ? half : WAIT_MAX_NS;
-}
-
-static struct nf_rec *reserve(uint32_t len)
-{
-	struct nf_link *l = link_up();
-	struct timespec nap = {.tv_nsec = 20000};
-	struct nf_rec *r;
-	uint64_t t0, limit;
-
-	if (!l)
-		return NULL;
-	r = nf_ring_reserve(l->out, len);
-	if (r || !nf_move.no_drop || len > NF_REC_MAX)
-		return r;
-	t0 = nf_now_ns();
-	limit = wait_limit();
-	while (!(r = nf_ring_reserve(l->out, len)) && nf_now_ns() - t0 < limit && link_up())
-		nanosleep(&nap, NULL);
-	nf_move.stats.wait_ns += nf_now_ns() - t0;
-	return r;
-}
-
-static bool push(enum nf_rec_type t, const struct nf_mflow *f)
-{
-	struct nf_rec *r = reserve(sizeof(*r));
-
-	if (!r)
-		return false;
-	memset(r, 0, sizeof(*r));
-	r->len = sizeof(*r);
-	r->type = (uint8_t)t;
-	r->move = nf_move.id;
-	if (f) {
-		r->flow = f->key;
-		r->epoch = f->epoch;
-		r->version = f->version;
-	}
-	nf_ring_commit(link_up()->out, r);
-	return true;
-}
-
-/* STATE of @key. 0, -ENOENT: the NF has none, -ENOBUFS: ring full, other: reported. */
-static int send_state(enum nfshim_scope scope, const struct nfshim_flow *key, uint32_t epoch,
-		      uint64_t version)
-{
-	const struct nfshim_hooks *k = &nf_provider.hooks;
-	ssize_t n = k->get(nf_provider.nf, scope, key, blob, sizeof(blob));
-	char text[NF_FLOW_TEXT];
-	struct nf_rec *r;
-
-	if (n == -ENOENT)
-		return -ENOENT;
-	if (n < 0 || n > (ssize_t)sizeof(blob)) {
-		nf_move_fail(n < 0 ? (int)n : -EMSGSIZE, "%s could not export %s: %s", k->name,
-			     nf_flow_format(key, text, sizeof(text)),
-			     strerror(n < 0 ? (int)-n : EMSGSIZE));
-		return -EIO;
-	}
-	r = reserve((uint32_t)(sizeof(*r) + (size_t)n));
-	if (!r)
-		return -ENOBUFS;
-	memset(r, 0, sizeof(*r));
-	r->len = (uint32_t)(sizeof(*r) + (size_t)n);
-	r->type = NF_REC_STATE;
-	r->scope = (uint8_t)scope;
-	r->move = nf_move.id;
-	r->flow = *key;
-	r->epoch = epoch;
-	r->version = version;
-	memcpy(r + 1, blob, (size_t)n);
-	nf_ring_commit(link_up()->out, r);
-	nf_move.stats.state_bytes += (uint64_t)n;
-	if (scope == NFSHIM_PER_FLOW)
-		nf_move.stats.flows++;
-	else
-		nf_move.stats.records++;
-	return 0;
-}
-
-/* Bring D's copy of a record up to date if a LOCAL flow changed it since. */
-static int clean_record(struct nf_mrecord *r)
-{
-	int err = 0;
-
-	if (!r)
-		return -ENOMEM;
-	if (r->exported && !r->dirty)
-		return 0;
-	err = send_state(NFSHIM_MULTI_FLOW, &r->key, 0, 0);
-	if (err && err != -ENOENT)
-		return err;
-	r->exported = true;
-	r->dirty = false;
-	return 0;
-}
-
-static int clean_records_of(const struct nfshim_flow *flow)
-{
-	struct nfshim_flow key[NF_RECORDS_MAX];
-	unsigned n = nf_move_records_of(flow, key);
-	int err = 0;
-
-	for (unsigned i = 0; i < n && !err; i++)
-		err = clean_record(nf_move_record(&key[i]));
-	return err;
-}
-
-/* Snapshot, mark and enqueue in one safe point. */
-static int export_flow(struct nf_mflow *f)
-{
-	int err = clean_records_of(&f->key);
-
-	if (!err)
-		err = send_state(NFSHIM_PER_FLOW, &f->key, f->epoch, f->version);
-	if (err == -ENOENT)
-		err = 0;
-	if (!err) {
-		f->state = NF_FLOW_CLONING;
-		nf_move_log(NF_EV_EXPORT, f);
-	}
-	return err;
-}
-
-static void dirty_records_of(const struct nfshim_flow *flow)
-{
-	struct nfshim_flow key[NF_RECORDS_MAX];
-	unsigned n = nf_move_records_of(flow, key);
-
-	for (unsigned i = 0; i < n; i++) {
-		struct nf_mrecord *r = nf_move_record(&key[i]);
-
-		if (r)
-			r->dirty = true;
-	}
-}
-
-/* ---- slices ---- */
-
-struct slice {
-	uint64_t until;
-	unsigned left; /* flows, 0: no limit */
-	int err;
-};
-
-static bool slice_over(struct slice *sl)
-{
-	struct nf_link *l = link_up();
-
 	if (sl->left && --sl->left == 0)
 		return true;
-	return !l || nf_ring_room(l->out) < ROOM || nf_now_ns() >= sl->until;
+	return sl->full || nf_now_ns() >= sl->until;
 }
 
-static int walk_flow(void *arg, const struct nfshim_flow *key)
-{
-	struct nf_mflow *f = nf_move_find(key);
-	struct nfshim_flow rec[NF_RECORDS_MAX];
-	struct slice *sl = arg;
-	unsigned n;
-
-	if (!nf_space_has_flow(nf_move.space, key)) {
-		n = nf_move_records_of(key, rec);
-		for (unsigned i = 0; i < n; i++) {
-			struct nf_mrecord *r = nf_move_record(&rec[i]);
-
-			if (r)
-				r->outside = true;
-		}
-		return slice_over(sl);
-	}
-	if (f && f->state != NF_FLOW_LOCAL)
-		return 0; /* began during the move */
-	if (!f)
-		f = nf_move_add(key, NF_FLOW_LOCAL);
-	if (!f)
-		return 1;
-	sl->err = export_flow(f);
-	nf_pause("export");
-	return sl->err || slice_over(sl);
-}
-
-static int walk_record(void *arg, const struct nfshim_flow *key)
-{
-	struct slice *sl = arg;
-
-	if (!nf_space_has_host(nf_move.space, key))
-		return 0;
-	sl->err = clean_record(nf_move_record(key));
-	return sl->err || slice_over(sl);
-}
-
-static void count_shared(void)
-{
-	struct nf_mrecord *r, *tmp;
-
-	HASH_ITER(hh, nf_move.records, r, tmp)
-		if (r->outside && r->exported)
-			nf_move.stats.shared++;
-}
-
-static void exported_all(void)
-{
-	nf_move.walk.done = true;
-	count_shared();
-	nf_pause("exported");
-	if (nf_move.phase < NF_PHASE_EXPORTED)
-		nf_move.phase = NF_PHASE_EXPORTED;
-	nf_report_stats(NF_REC_EXPORTED);
-}
-
-/* Export until the slice is over. True if there is more. */
-static bool export_slice(struct slice *sl)
-{
-	const struct nfshim_hooks *k = &nf_provider.hooks;
-	struct nf_walk *w = &nf_move.walk;
-	int more;
-
-	if (slice_over(&(struct slice){.until = sl->until}))
-		return true;
-	more = k->list(nf_provider.nf, w->scope, &w->cursor, WALK_BUCKETS,
-		       w->scope == NFSHIM_PER_FLOW ? walk_flow : walk_record, sl);
-	if (more < 0)
-		nf_move_fail(more, "%s could not list its flows: %s", k->name, strerror(-more));
-	if (sl->err == -ENOBUFS)
-		nf_move_fail(-ENOBUFS, "the ring to nfxfer is full: is nfxfer running?");
-	if (more || sl->err)
-		return true;
-	if (w->scope == NFSHIM_PER_FLOW && k->records_of) {
-		w->scope = NFSHIM_MULTI_FLOW;
-		w->cursor = 0;
-		return true;
-	}
-	exported_all();
-	return false;
-}
-
-static bool fin_slice(struct slice *sl)
+static bool fin_slice(struct nf_slice *sl)
 {
 	struct nf_mflow *f = nf_move.cursor;
 
@@ -300,24 +44,24 @@ static bool fin_slice(struct slice *sl)
 		struct nf_mflow *next = f->hh.next;
 
 		if (f->state == NF_FLOW_CLONING) {
-			if (!push(NF_REC_FIN, f))
+			sl->full = !nf_src_push(NF_REC_FIN, f);
+			if (sl->full)
 				break;
 			f->state = NF_FLOW_FINSENT;
 			nf_move.waiting++;
 			nf_pause("fin");
 		}
 		f = next;
-		if (slice_over(sl))
+		if (nf_slice_over(sl))
 			break;
 	}
 	nf_move.cursor = f;
 	if (f)
 		return true;
-	if (!nf_move.finall) {
-		nf_pause("finall");
-		nf_move.finall = push(NF_REC_FINALL, NULL);
-	}
-	return !nf_move.finall;
+	nf_pause("finall");
+	nf_move.finall = nf_src_push(NF_REC_FINALL, NULL);
+	sl->full = !nf_move.finall;
+	return sl->full;
 }
 
 static void released(void)
@@ -328,126 +72,54 @@ static void released(void)
 	nf_report_stats(NF_REC_RELEASED);
 }
 
-/* ---- deletion at the end of the linger ---- */
-
-static int mark_outside(void *arg, const struct nfshim_flow *key)
-{
-	struct nfshim_flow rec[NF_RECORDS_MAX];
-	unsigned n = nf_move_records_of(key, rec);
-
-	for (unsigned i = 0; i < n; i++) {
-		struct nf_mrecord *r;
-
-		HASH_FIND(hh, nf_move.records, &rec[i], sizeof(rec[i]), r);
-		if (r)
-			r->outside = true;
-	}
-	return slice_over(arg);
-}
-
-static void delete_start(void)
-{
-	struct nf_mrecord *r, *tmp;
-
-	HASH_ITER(hh, nf_move.records, r, tmp)
-		r->outside = false;
-	nf_move.deleting = true;
-	nf_move.cursor = nf_move.flows;
-	nf_move.walk = (struct nf_walk){.scope = NFSHIM_PER_FLOW};
-	nf_pause("delete");
-}
-
-static bool delete_flows(struct slice *sl)
-{
-	const struct nfshim_hooks *k = &nf_provider.hooks;
-	struct nf_mflow *f;
-
-	while ((f = nf_move.cursor)) {
-		nf_move.cursor = f->hh.next;
-		if (f->state == NF_FLOW_GONE || f->state == NF_FLOW_FINSENT) {
-			k->del(nf_provider.nf, NFSHIM_PER_FLOW, &f->key);
-			nf_move_log(NF_EV_DELETE, f);
-		}
-		if (slice_over(sl))
-			return true;
-	}
-	return false;
-}
-
-static void delete_records(void)
-{
-	const struct nfshim_hooks *k = &nf_provider.hooks;
-	struct nf_mrecord *r, *tmp;
-
-	HASH_ITER(hh, nf_move.records, r, tmp)
-		if (r->exported && !r->outside)
-			k->del(nf_provider.nf, NFSHIM_MULTI_FLOW, &r->key);
-}
-
-/* Flows first, then what is left is walked to find the records still in use. */
-static bool delete_slice(struct slice *sl)
-{
-	const struct nfshim_hooks *k = &nf_provider.hooks;
-	struct nf_walk *w = &nf_move.walk;
-
-	if (delete_flows(sl))
-		return true;
-	if (k->records_of && !w->done) {
-		int more = k->list(nf_provider.nf, w->scope, &w->cursor, WALK_BUCKETS,
-				   mark_outside, sl);
-
-		if (more > 0)
-			return true;
-		w->done = true;
-	}
-	if (k->records_of)
-		delete_records();
-	nf_move_over();
-	return false;
-}
-
-static bool step(struct slice *sl)
+static bool step(struct nf_slice *sl)
 {
 	if (nf_move.deleting)
-		return delete_slice(sl);
+		return nf_src_delete_slice(sl);
 	if (nf_move.phase == NF_PHASE_LINGER) {
 		if (nf_now_ns() < nf_move.linger_until)
 			return false;
-		delete_start();
+		nf_src_delete_start();
 		return true;
 	}
 	if (nf_move.failed)
 		return false;
 	if (!nf_move.walk.done)
-		return export_slice(sl);
+		return nf_src_export_slice(sl);
 	if (nf_move.no_drop && !nf_move.barrier) {
 		nf_pause("barrier");
-		nf_move.barrier = push(NF_REC_BARRIER, NULL);
+		nf_move.barrier = nf_src_push(NF_REC_BARRIER, NULL);
 		return !nf_move.barrier;
 	}
 	if (nf_move.phase < NF_PHASE_MARKED)
 		return false;
-	if (!nf_move.finall && link_up())
+	if (!nf_move.finall && nf_src_link())
 		return fin_slice(sl);
 	if (nf_move.finall && !nf_move.waiting)
 		released();
 	return false;
 }
 
+static bool has_work(void)
+{
+	return nf_move.deleting || !nf_move.walk.done ||
+	       (nf_move.phase == NF_PHASE_MARKED && !nf_move.finall);
+}
+
 bool nf_src_step(void)
 {
-	struct slice sl = {.left = nf_move.opt.slice_flows};
+	struct nf_slice sl = {.left = nf_move.opt.slice_flows};
 	uint64_t t0 = nf_now_ns(), dt;
-	bool more;
+	bool more, work = has_work();
 
 	sl.until = t0 + (uint64_t)nf_move.opt.slice_us * 1000u;
 	do {
 		more = step(&sl);
 	} while (more && nf_move.side == NF_SIDE_SRC && !nf_move.opt.slice_flows &&
-		 !slice_over(&sl));
+		 !nf_slice_over(&sl));
 	dt = nf_now_ns() - t0;
 	if (nf_move.side == NF_SIDE_SRC) {
-		nf_move.stats.slices++;
+		nf_move.stats.slices += work;
 		if (dt > nf_move.stats.slice_max_ns)
 			nf_move.stats.slice_max_ns = dt;
 	}
@@ -462,7 +134,7 @@ static void marked(void)
 	nf_move.phase = NF_PHASE_MARKED;
 	nf_move.cursor = nf_move.flows;
 	nf_report_stats(NF_REC_MARKED);
-	if (link_up() && !nf_move.failed)
+	if (nf_src_link() && !nf_move.failed)
 		return;
 	/* No FIN can be told truthfully any more: D goes on with what it has. */
 	for (struct nf_mflow *f = nf_move.flows; f; f = f->hh.next)
@@ -487,7 +159,7 @@ static void on_mark(const struct nf_packet_view *p)
 static struct nf_rec *packet_record(enum nf_rec_type t, const struct nf_packet_view *p,
 				    const struct nf_mflow *f)
 {
-	struct nf_rec *r = reserve((uint32_t)sizeof(*r) + p->h->caplen);
+	struct nf_rec *r = nf_src_reserve((uint32_t)sizeof(*r) + p->h->caplen);
 
 	if (!r)
 		return NULL;
@@ -514,7 +186,7 @@ static bool forward(struct nf_mflow *f, const struct nf_packet_view *p)
 		nf_move.stats.unfinished++;
 		return true;
 	}
-	nf_ring_commit(link_up()->out, r);
+	nf_src_commit(r);
 	nf_move.stats.fwd++;
 	if (nf_evlog_on)
 		nf_evlog_put(NF_EV_SENT_FWD, p->id, &p->flow, f->version, f->epoch, false);
@@ -529,7 +201,7 @@ static struct nf_mflow *first_seen(const struct nfshim_flow *key)
 
 	if (k->has(nf_provider.nf, NFSHIM_PER_FLOW, key)) {
 		f = nf_move_add(key, NF_FLOW_LOCAL);
-		if (f && nf_move.walk.done && (nf_move.barrier || export_flow(f)))
+		if (f && nf_move.listed && (nf_move.barrier || nf_src_export_flow(f)))
 			nf_move_fail(-EPROTO, "a flow turned up that the listing had left out");
 		return f;
 	}
@@ -556,9 +228,8 @@ bool nf_src_before(const struct nf_packet_view *p, struct nf_sink *s)
 		return false;
 	}
 	if (nf_move.deleting) {
-		/* Outside flows may start to use a record between two slices. */
 		nf_move_flow_key(p, s->linktype, &key);
-		mark_outside(&(struct slice){.until = UINT64_MAX}, &key);
+		nf_src_delete_before(&key);
 		return true;
 	}
 	if (nf_move.failed || !nf_move_key(p, s->linktype, &key))
@@ -573,7 +244,7 @@ bool nf_src_before(const struct nf_packet_view *p, struct nf_sink *s)
 		return forward(now, p);
 	if (now->state != NF_FLOW_CLONING)
 		return true;
-	if (clean_records_of(&now->key) == 0)
+	if (nf_src_clean_records_of(&now->key) == 0)
 		clone = packet_record(NF_REC_CLONE, p, now);
 	return true;
 }
@@ -585,7 +256,7 @@ void nf_src_after(const struct nf_packet_view *p, struct nf_sink *s)
 		return;
 	now->version++;
 	if (now->state == NF_FLOW_LOCAL) {
-		dirty_records_of(&now->key);
+		nf_src_dirty_records_of(&now->key);
 		return;
 	}
 	if (now->state != NF_FLOW_CLONING)
@@ -599,7 +270,7 @@ void nf_src_after(const struct nf_packet_view *p, struct nf_sink *s)
 		return;
 	}
 	clone->version = now->version;
-	nf_ring_commit(link_up()->out, clone);
+	nf_src_commit(clone);
 	nf_move.stats.clones++;
 	nf_move.stats.clone_bytes += p->h->caplen;
 }
@@ -612,7 +283,6 @@ void nf_src_begin(const struct nf_rec *r)
 	nf_move.walk.scope = NFSHIM_PER_FLOW;
 	nf_pause("begin-src");
 	nf_report(NF_REC_BEGUN, 0, NULL, 0, NULL, 0);
-	nf_move.begun = true;
 }
 
 static void done(const struct nf_rec *r)
@@ -687,14 +357,14 @@ void nf_src_link_lost(void)
 
 void nf_src_quit(void)
 {
-	struct slice all = {.until = UINT64_MAX};
+	struct nf_slice all = {.until = UINT64_MAX};
 
 	if (nf_move.phase < NF_PHASE_LINGER) {
 		nf_move_fail(-ESHUTDOWN, "the source NF ended during the move");
 		return;
 	}
 	if (!nf_move.deleting)
-		delete_start();
-	while (nf_move.side == NF_SIDE_SRC && delete_slice(&all))
+		nf_src_delete_start();
+	while (nf_move.side == NF_SIDE_SRC && nf_src_delete_slice(&all))
 		;
 }

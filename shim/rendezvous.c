@@ -260,7 +260,7 @@ static void take_back(struct nf_link *l)
 		atomic_store(&current, l); /* it may have got it just before: let it retire */
 	}
 	wake_packet_thread();
-	while (!atomic_load(&l->retired))
+	while (!atomic_load(&l->retired) && !nf_inert)
 		usleep(1000);
 }
 

@@ -30,7 +30,7 @@
 #define ITEMS 20000
 #define CAP   65536
 
-bool nf_inert; /* the engine's */
+_Atomic bool nf_inert; /* the engine's */
 
 struct item {
 	enum nfshim_scope scope;
