@@ -2,14 +2,16 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Compare what several PRADS printed together with what one that never moved printed.
 
-    compare_prads.py [--live] [--json] REF OUT...
+    compare_prads.py [--live [--distinct]] [--json] REF OUT...
 
 REF and OUT... are either asset logs (prads -l) or standard outputs of prads -x; which is seen from
 their content. File-driven runs must be equal line for line. With --live the times of a connection
 may differ by a second, since two instances stamp a packet apart, and one more rule holds: PRADS'
 end_sessions() forgets live connections that share a bucket with an ended one, in each instance's
 own phase, so a final line that the reference lacks is accepted if the reference printed no final
-line at all for that connection. Everything else is a failure, also a line of -x that is not whole.
+line at all for that connection. With --distinct, for traces in which no two connections share a
+bucket, that cannot happen and nothing is accepted. Everything else is a failure, also a line of -x
+that is not whole.
 
 Exit status: 0 equal, 1 different, 2 usage or unreadable files.
 """
@@ -101,13 +103,13 @@ def difference(ref, got, live):
     return missing, [c for rest in left.values() for c in rest]
 
 
-def compare_connections(ref, got, live):
+def compare_connections(ref, got, live, distinct):
     (ref, torn_ref), (got, torn) = ref, got
     if torn_ref:
         raise ValueError("the reference has a line that is not whole: " + torn_ref[0])
     missing, extra = difference(ref, got, live)
     accepted = []
-    if live:
+    if live and not distinct:
         finals = Counter(c.key for c in ref if c.final)
         news = Counter(c.key for c in ref if not c.final)
         for c in list(extra):
@@ -133,6 +135,7 @@ def compare_assets(ref, got):
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     p.add_argument("--live", action="store_true", help="rules for live runs")
+    p.add_argument("--distinct", action="store_true", help="no connections share a bucket: accept nothing")
     p.add_argument("--json", action="store_true", help="counts as one JSON object")
     p.add_argument("ref")
     p.add_argument("out", nargs="+")
@@ -142,7 +145,7 @@ def main():
         if is_assets:
             r = compare_assets(asset_lines([a.ref]), asset_lines(a.out))
         else:
-            r = compare_connections(connections([a.ref]), connections(a.out), a.live)
+            r = compare_connections(connections([a.ref]), connections(a.out), a.live, a.distinct)
     except (OSError, ValueError) as e:
         print("compare_prads: %s" % e, file=sys.stderr)
         return 2

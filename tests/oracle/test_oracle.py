@@ -27,8 +27,9 @@ class Oracle(unittest.TestCase):
             return subprocess.run([sys.executable, os.path.join(HERE, program), *args, *paths],
                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
 
-    def prads(self, *files, live=True):
-        return self.run_on("compare_prads.py", *files, args=("--live",) if live else ())
+    def prads(self, *files, live=True, distinct=False):
+        args = ("--live",) * live + ("--distinct",) * distinct
+        return self.run_on("compare_prads.py", *files, args=args)
 
     def seqhash(self, *files):
         return self.run_on("compare_seqhash.py", *files)
@@ -68,6 +69,15 @@ class Oracle(unittest.TestCase):
         again = END1.replace("|9|", "|3|")
         self.assertEqual(self.prads([NEW1, END1, NEW1], [NEW1, END1, NEW1, again]), 0)
         self.assertEqual(self.prads([NEW1, END1, NEW1], [NEW1, END1, NEW1, again, again]), 1)
+
+    def test_nothing_is_accepted_if_no_bucket_is_shared(self):
+        ref = [NEW1, NEW2, END1, END2]
+        self.assertEqual(self.prads(ref, [NEW1, END1], [NEW2, END2], distinct=True), 0)
+        self.assertEqual(self.prads([NEW1, END1], [NEW1, END1.replace("10:00:05", "10:00:06")], distinct=True), 0)
+        self.assertEqual(self.prads(ref[:3], ref), 0)
+        self.assertEqual(self.prads(ref[:3], ref, distinct=True), 1)
+        self.assertEqual(self.prads(ref, ref[:3], distinct=True), 1)
+        self.assertEqual(self.prads(ref, ref + [END2], distinct=True), 1)
 
     def test_times_differ_by_a_second_in_live_runs_only(self):
         near = END1.replace("10:00:05", "10:00:06")
