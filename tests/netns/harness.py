@@ -25,7 +25,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 SHARED = os.path.join(os.path.dirname(ROOT), "shared")
 CAMPUS = os.path.join(SHARED, "traces", "campus800.pcap")
-POD = "net 10.20.0.0/21 or net 2001:db8:20::/61"
+POD_NETS = {"ip": "10.20.0.0/21", "ip6": "2001:db8:20::/61"}
+POD = " or ".join("net " + net for net in POD_NETS.values())
 
 
 class Failure(Exception):
@@ -40,7 +41,7 @@ def run(*argv, **kw):
     return subprocess.run(argv, check=True, stdout=subprocess.PIPE, text=True, **kw).stdout
 
 
-def wait_for(what, condition, seconds=10.0):
+def wait_for(what, condition, seconds=30.0):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         value = condition()
@@ -51,10 +52,14 @@ def wait_for(what, condition, seconds=10.0):
 
 
 class Lab:
-    def __init__(self, build, nf="seqhash", nf_args=(), seed=None, pause=False, keep=None, evlog=True):
+    """@distinct: PRADS only, no two connections of the trace share a bucket, so it forgets nothing
+    and nothing is accepted. @pause: the build has pause points, which arm() and release() serve."""
+
+    def __init__(self, build, nf="seqhash", nf_args=(), seed=None, pause=False, keep=None, evlog=True, distinct=False):
         self.build, self.nf, self.nf_args = build, nf, list(nf_args)
         self.random = random.Random(seed)
         self.pause, self.keep, self.evlog = pause, keep, evlog and nf == "seqhash"
+        self.distinct = distinct
         self.dir = tempfile.mkdtemp(prefix="nfshim-test-")
         os.chmod(self.dir, 0o755)
         self.run_dir = os.path.join(self.dir, "run")
@@ -176,13 +181,48 @@ class Lab:
             return code == 0 and len(up) == 2
         wait_for("both instances at the controller", ready)
 
+    def show(self, move):
+        code, r = self.nfctl("show", str(move))
+        if code:
+            raise Failure("show %s: exit %d: %s" % (move, code, r.get("error") or r))
+        return r
+
+    def wait_over(self, move, seconds=30.0):
+        """Until the source has deleted what it gave away."""
+        return wait_for("the end of move %s" % move, lambda: (r := self.show(move))["stage"] == "over" and r, seconds)
+
+    # ---- pause points: "shim.ids1.mark", "xfer.ids1.mark", "ctrl.mark" ----
+
+    def arm(self, point):
+        open(os.path.join(self.pause_dir, point), "w").close()
+
+    def is_held(self, point):
+        return os.path.exists(os.path.join(self.pause_dir, point + ".hit"))
+
+    def wait_held(self, point, seconds=30.0):
+        wait_for("someone to come to " + point, lambda: self.is_held(point), seconds)
+
+    def release(self, point):
+        os.unlink(os.path.join(self.pause_dir, point))
+
     # ---- traffic ----
 
-    def replay(self, trace, pps):
+    def replay(self, trace, pps, dev=None):
+        """From the generator, or out of a device of the switch, behind its rules."""
+        ns = self.env["LAB_SW_NS"] if dev else self.env["LAB_GEN_NS"]
         # The default timer of tcpreplay spins, and takes a CPU from the three NFs.
-        return subprocess.Popen(["ip", "netns", "exec", self.env["LAB_GEN_NS"], "tcpreplay", "-q", "--preload-pcap",
-                                 "--timer=nano", "--pps=%d" % pps, "-i", self.env["LAB_GEN_DEV"], trace],
+        return subprocess.Popen(["ip", "netns", "exec", ns, "tcpreplay", "-q", "--preload-pcap", "--timer=nano",
+                                 "--pps=%d" % pps, "-i", dev or self.env["LAB_GEN_DEV"], trace],
                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def divert_pod(self, dev):
+        """What a move must not be: the pod's packets go out of @dev from now on, in front of nfctrld's rules."""
+        rules = ["%s %saddr %s dup to \"swr\" fwd to \"%s\"" % (ip, side, net, dev)
+                 for ip, net in POD_NETS.items() for side in "sd"]
+        run("ip", "netns", "exec", self.env["LAB_SW_NS"], "nft", "-f", "-", input="\n".join(
+            ["table netdev diverted {", "chain in {",
+             "type filter hook ingress device \"%s\" priority -100; policy accept;" % self.env["LAB_SW_IN"],
+             *rules, "}", "}", ""]))
 
     def rx(self, name):
         return int(self.in_ns(self.ns(name), "cat", "/sys/class/net/eth0/statistics/rx_packets"))
@@ -226,33 +266,43 @@ class Lab:
         drops = {n: max(0, self.rx_drops(n) - marks[n]) for n in self.names()}
         return {"seen": seen, "dropped": drops, "softnet": self.softnet_drops() - self.softnet}
 
+    def judges(self, ordered=True):
+        """Commands of the oracles. Without order only the event logs can be judged."""
+        oracle = os.path.join(ROOT, "tests/oracle")
+
+        def files(end):
+            return [self.path(n + end) for n in ("ref", "ids1", "ids2")]
+
+        if self.nf == "prads":
+            return [[oracle + "/compare_prads.py", "--live"] + ["--distinct"] * self.distinct + files(".out"),
+                    [oracle + "/compare_prads.py"] + files(".log")]
+        jobs = [[oracle + "/compare_seqhash.py"] + files(".out")] if ordered else []
+        if self.evlog:
+            jobs.append([os.path.join(self.build, "tests/oracle/evcheck")] + ["--unordered"] * (not ordered) + files(".ev"))
+        return jobs
+
     def compare(self, ordered=True):
         """Texts of the oracles; raises Failure if one objects."""
-        oracle = os.path.join(ROOT, "tests/oracle")
         texts = []
-        if self.nf == "prads":
-            jobs = [[oracle + "/compare_prads.py", "--live"] + [self.path(n + ".out") for n in ("ref", "ids1", "ids2")],
-                    [oracle + "/compare_prads.py"] + [self.path(n + ".log") for n in ("ref", "ids1", "ids2")]]
-        else:
-            jobs = [[oracle + "/compare_seqhash.py"] + [self.path(n + ".out") for n in ("ref", "ids1", "ids2")]]
-            if self.evlog:
-                jobs.append([os.path.join(self.build, "tests/oracle/evcheck")] + ([] if ordered else ["--unordered"]) +
-                            [self.path(n + ".ev") for n in ("ref", "ids1", "ids2")])
-        for job in jobs:
+        for job in self.judges(ordered):
             p = subprocess.run(job, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
             texts.append(p.stdout.strip())
             if p.returncode:
                 raise Failure(p.stdout.strip())
         return texts
 
-    def finish(self, sent=None, ordered=True):
-        """Stop, check that the run is valid, compare. Returns what the oracles said."""
+    def stop_valid(self, sent=None, beside=0):
+        """Stop; Invalid unless every packet was seen. @beside: so many were sent past the reference."""
         time.sleep(0.2)
         v = self.validity()
         self.stop_nfs()
         capture = {n: self.capture_drops(n) for n in self.names()}
         lost = sum(capture.values()) + sum(v["dropped"].values()) + v["softnet"]
         s = v["seen"]
-        if lost or s["ids1"] + s["ids2"] != s["ref"] or (sent and s["ref"] != sent):
+        if lost or s["ids1"] + s["ids2"] != s["ref"] + beside or (sent and s["ref"] != sent):
             raise Invalid("seen %s of %s, veth %s, capture %s, softnet %d" % (s, sent, v["dropped"], capture, v["softnet"]))
+
+    def finish(self, sent=None, ordered=True):
+        """Stop, check that the run is valid, compare. Returns what the oracles said."""
+        self.stop_valid(sent)
         return self.compare(ordered)

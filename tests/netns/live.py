@@ -7,16 +7,20 @@
 Each run replays campus800, or re-addressed copies of it that last 20 s, moves the space from ids1 to
 ids2 and back at random times and is paired with a run without a move. With --full each case must be
 exact in 20 of 20 valid runs; else a sample drawn by the seed is run once.
+
+In the cases *-nothing-moved the route of campus800's one pod changes midway and no state is moved:
+the same judges must object.
 """
 import argparse
 import os
 import random
 import re
+import subprocess
 import sys
 import tempfile
 
-from harness import CAMPUS, POD, Failure
-from move_run import Case, many
+from harness import CAMPUS, POD, Failure, Invalid
+from move_run import MOST_INVALID, Case, count, many, unmoved
 
 CASES = {
     "seqhash-pod-2000": Case("seqhash", POD, 2000),
@@ -29,6 +33,7 @@ CASES = {
     "prads-all-20000": Case("prads", "all", 20000, 20),
     "seqhash-hosts-20000": Case("seqhash", POD, 20000, 20, hosts=True),
 }
+UNMOVED = {nf + "-nothing-moved": Case(nf, POD, 2000) for nf in ("seqhash", "prads")}
 FIGURES = ("flows", "records", "bytes_per_flow", "clones", "held_max", "buffered_max", "reserve_max", "total_ms")
 PHASES = ("begin_ms", "export_ms", "prepare_ms", "route_ms", "mark_ms", "commit_ms")
 
@@ -57,6 +62,38 @@ def chosen(args):
     return [n for n in names if n in pick]
 
 
+def objections(build, case, seed):
+    """What the judges said of a run in which only the route changed. Failure if one was content."""
+    for attempt in range(MOST_INVALID + 1):
+        try:
+            said = unmoved(build, case, CAMPUS, count(CAMPUS), seed + 1000 * attempt)
+            break
+        except Invalid as e:
+            print("  invalid: %s" % e, flush=True)
+    else:
+        raise Failure("%d invalid runs" % (MOST_INVALID + 1))
+    text = "; ".join("%s: exit %d, %s" % (program, code, counts) for program, code, counts in said)
+    if any(code != 1 for _, code, _ in said):
+        raise Failure("a judge did not object: " + text)
+    if any(not (counts["missing"] and counts["extra"]) for program, _, counts in said if program != "evcheck"):
+        raise Failure("nothing missing, or nothing extra: " + text)
+    return text
+
+
+def check_unmoved(args):
+    failed = 0
+    for name in [n for n in UNMOVED if re.search(args.case, n)]:
+        if not os.path.exists(CAMPUS):
+            print("skip %s: no %s" % (name, CAMPUS))
+            continue
+        try:
+            print("ok %s: %s" % (name, objections(args.build, UNMOVED[name], args.seed)), flush=True)
+        except (Failure, subprocess.SubprocessError) as e:
+            failed += 1
+            print("not ok %s: %s" % (name, str(e).replace("\n", " | ")[:500]), flush=True)
+    return failed
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     p.add_argument("--build", default=os.environ.get("NFSHIM_BUILD", "build"))
@@ -68,10 +105,10 @@ def main():
     args = p.parse_args()
     names = chosen(args)
     if args.list:
-        print("\n".join(names))
+        print("\n".join(names + [n for n in UNMOVED if re.search(args.case, n)]))
         return 0
     print("seed %d" % args.seed, flush=True)
-    failed = 0
+    failed = check_unmoved(args)
     for name in names:
         if not os.path.exists(CAMPUS):
             print("skip %s: no %s" % (name, CAMPUS))

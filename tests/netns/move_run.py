@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """One live run with moves, judged; and many of them, with their invalid runs counted."""
+import json
 import os
 import subprocess
 import time
@@ -26,7 +27,7 @@ def count(trace):
 def longer(build, case, out):
     """Copies of campus800. For PRADS without shared buckets: in 20 s some connections are old enough
     for end_sessions() when it stops, which then forgets others of the bucket, in each instance otherwise."""
-    options = ["--bucket-distinct"] if case.nf == "prads" else []
+    options = ["--bucket-distinct"] if case.distinct else []
     run(os.path.join(build, "tests/tools/trace_copies"), "--seconds", str(case.seconds), "--pps", str(case.pps),
         *options, CAMPUS, out)
     return out
@@ -39,11 +40,12 @@ class Case:
         self.nf, self.space, self.pps, self.seconds = nf, space, pps, seconds
         self.nf_args = ["--hosts"] if hosts else []
         self.moves, self.options = moves, list(options)
+        self.distinct = nf == "prads" and seconds > 0
 
 
 def one(build, case, trace, sent, seed, moves):
     """One run. Results of the moves, what the oracles said. Failure or Invalid."""
-    with Lab(build, case.nf, case.nf_args, seed=seed) as lab:
+    with Lab(build, case.nf, case.nf_args, seed=seed, distinct=case.distinct) as lab:
         replay = lab.replay(trace, case.pps)
         begin = time.monotonic()
         # Each move somewhere in its share of the run, so that all happen under traffic.
@@ -57,6 +59,22 @@ def one(build, case, trace, sent, seed, moves):
         if replay.wait():
             raise Invalid("tcpreplay failed")
         return results, lab.finish(sent)
+
+
+def unmoved(build, case, trace, sent, seed):
+    """The route changes and nothing else does: (command, exit code, counts) of each judge. Failure or Invalid."""
+    with Lab(build, case.nf, seed=seed, distinct=case.distinct) as lab:
+        replay = lab.replay(trace, case.pps)
+        time.sleep(sent / case.pps * lab.random.uniform(0.4, 0.6))
+        lab.divert_pod("sw2")
+        if replay.wait():
+            raise Invalid("tcpreplay failed")
+        lab.stop_valid(sent)
+        said = []
+        for program, *args in lab.judges():
+            p = subprocess.run([program, "--json", *args], stdout=subprocess.PIPE, text=True)
+            said.append((os.path.basename(program), p.returncode, json.loads(p.stdout)))
+        return said
 
 
 def paired(build, case, trace, sent, seed):
