@@ -410,6 +410,21 @@ static void on_fin(const struct nf_rec *r)
 		nf_move_fail(-EPROTO, "updates of %s are missing at the end", name_of(&r->flow));
 }
 
+/* Downgraded flows that the source never spoke of began here: no FIN comes for them. */
+static void on_finall(void)
+{
+	struct nf_mflow *f, *tmp;
+
+	nf_move.finall = true;
+	HASH_ITER(hh, nf_move.flows, f, tmp) {
+		if (f->state != NF_FLOW_DOWNGRADED || f->fin_seen)
+			continue;
+		f->state = NF_FLOW_COMMITTED;
+		nf_move.waiting--;
+		nf_move_log(NF_EV_COMMIT, f);
+	}
+}
+
 static void on_fwd(const struct nf_rec *r, const uint8_t *payload, struct nf_sink *s)
 {
 	const struct pcap_pkthdr *h = packet_of(r, payload, s);
@@ -531,7 +546,7 @@ static void on_data(const struct nf_rec *r, const uint8_t *payload, struct nf_si
 		break;
 	case NF_REC_FINALL:
 		nf_pause("finall");
-		nf_move.finall = true;
+		on_finall();
 		break;
 	case NF_REC_FWD:
 		on_fwd(r, payload, s);
