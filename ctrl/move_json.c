@@ -79,11 +79,26 @@ static void set_who(json_t *o, const struct nf_move *m)
 	json_object_set_new(o, "stage", json_string(nf_stage_name(m->stage)));
 }
 
+/* Its NF speaks at milestones only, its helper all the time, of what passed through it. */
+static struct nf_rec_stats up_to_now(const struct nf_move_side *s)
+{
+	const struct nf_rec_stats *p = &s->progress;
+	struct nf_rec_stats now = s->stats;
+
+	now.flows = most(now.flows, p->flows);
+	now.records = most(now.records, p->records);
+	now.state_bytes = most(now.state_bytes, p->state_bytes);
+	now.clones = most(now.clones, p->clones);
+	now.clone_bytes = most(now.clone_bytes, p->clone_bytes);
+	now.fwd = most(now.fwd, p->fwd);
+	return now;
+}
+
 /* What S sent, or D applied, whichever of their words is later. */
 static void set_stats(json_t *o, const struct nf_move *m)
 {
-	const struct nf_rec_stats *s = &m->side[NF_SIDE_SRC].stats;
-	const struct nf_rec_stats *d = &m->side[NF_SIDE_DST].stats;
+	const struct nf_rec_stats src = up_to_now(&m->side[NF_SIDE_SRC]), *s = &src;
+	const struct nf_rec_stats dst = up_to_now(&m->side[NF_SIDE_DST]), *d = &dst;
 
 	set(o, "flows", most(s->flows, d->flows));
 	set(o, "records", most(s->records, d->records));
