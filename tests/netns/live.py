@@ -33,7 +33,7 @@ CASES = {
     "prads-all-20000": Case("prads", "all", 20000, 20),
     "seqhash-hosts-20000": Case("seqhash", POD, 20000, 20, hosts=True),
 }
-UNMOVED = {nf + "-nothing-moved": Case(nf, POD, 2000) for nf in ("seqhash", "prads")}
+UNMOVED = {nf + "-nothing-moved": Case(nf, POD, 4000) for nf in ("seqhash", "prads")}
 FIGURES = ("flows", "records", "bytes_per_flow", "clones", "held_max", "buffered_max", "reserve_max", "total_ms")
 PHASES = ("begin_ms", "export_ms", "prepare_ms", "route_ms", "mark_ms", "commit_ms")
 

@@ -72,7 +72,7 @@ def unmoved(build, case, trace, sent, seed):
         lab.stop_valid(sent)
         said = []
         for program, *args in lab.judges():
-            p = subprocess.run([program, "--json", *args], stdout=subprocess.PIPE, text=True)
+            p = subprocess.run([program, "--json", *args], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
             said.append((os.path.basename(program), p.returncode, json.loads(p.stdout)))
         return said
 
