@@ -247,7 +247,8 @@ def main():
             continue
         with tempfile.TemporaryDirectory() as tmp:
             try:
-                print("ok %s: %s" % (name, case(args.build, name, args.seed, args.runs or (5 if args.full else 1), args.pps, tmp)), flush=True)
+                said = case(args.build, name, args.seed, args.runs or (5 if args.full else 1), args.pps, tmp)
+                print("ok %s: %s" % (name, said), flush=True)
             except (Failure, subprocess.SubprocessError) as e:
                 failed += 1
                 print("not ok %s: %s" % (name, str(e).replace("\n", " | ")[:500]), flush=True)
