@@ -94,6 +94,15 @@ class Lab:
         return self
 
     def __exit__(self, *_):
+        told = []  # a signal now must not end the cleaning up
+        before = {s: signal.signal(s, lambda *_: told.append(True)) for s in (signal.SIGTERM, signal.SIGINT)}
+        self.clean_up()
+        for s, handler in before.items():
+            signal.signal(s, handler)
+        if told:
+            raise KeyboardInterrupt
+
+    def clean_up(self):
         for p in list(self.procs.values()):
             if p.poll() is None:
                 p.kill()
