@@ -18,6 +18,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -40,19 +41,20 @@ def run(*argv, **kw):
     return subprocess.run(argv, check=True, stdout=subprocess.PIPE, text=True, **kw).stdout
 
 
-def wait_for(what, condition, seconds=10.0):
+def wait_for(what, condition, seconds=10.0, every=0.02):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         value = condition()
         if value:
             return value
-        time.sleep(0.02)
+        time.sleep(every)
     raise Failure("timed out waiting for " + what)
 
 
 class Lab:
-    def __init__(self, build, nf="seqhash", nf_args=(), seed=None, pause=False, keep=None, evlog=True):
-        self.build, self.nf, self.nf_args = build, nf, list(nf_args)
+    def __init__(self, build, nf="seqhash", nf_args=(), seed=None, pause=False, keep=None, evlog=True, nfrun=True):
+        self.build, self.nfrun = os.path.abspath(build), nfrun  # nfrun's checks start many processes
+        self.nf, self.nf_args = nf, list(nf_args)
         self.random = random.Random(seed)
         self.pause, self.keep, self.evlog = pause, keep, evlog and nf == "seqhash"
         self.dir = tempfile.mkdtemp(prefix="nfshim-test-")
@@ -76,23 +78,42 @@ class Lab:
             for line in open(os.path.join(self.dir, "lab", "env")):
                 k, _, v = line.strip().partition("=")
                 self.env[k] = shlex.split(v)[0] if v else ""
-            self.start_ctrl()
-            for name in ("ids1", "ids2"):
-                self.start_nf(name)
-                self.start_xfer(name)
-            self.start_nf("ref")
-            self.wait_ready()
+            self.start()
         except BaseException:
             self.__exit__(None, None, None)
             raise
-        self.softnet = self.softnet_drops()
         return self
 
-    def __exit__(self, *_):
+    def start(self):
+        self.start_ctrl()
+        for name in ("ids1", "ids2", "ref"):
+            self.spawn_nf(name)
+        for name in ("ids1", "ids2"):
+            self.start_xfer(name)
+        for name in ("ids1", "ids2", "ref"):
+            self.wait_nf(name)
+        self.wait_ready()
+        self.base = {n: self.counters(n) for n in self.names()}
+        self.softnet = self.softnet_drops()
+
+    def again(self):
+        """Everything but the namespaces anew, for many short runs in one lab."""
+        self.end_all()
+        self.procs.clear()
+        self.in_ns(self.env["LAB_SW_NS"], "nft", "flush", "ruleset")
+        for d in (self.run_dir, self.pause_dir, self.out):
+            for f in os.listdir(d):
+                os.unlink(os.path.join(d, f))
+        self.start()
+
+    def end_all(self):
         for p in list(self.procs.values()):
             if p.poll() is None:
                 p.kill()
                 p.wait()
+
+    def __exit__(self, *_):
+        self.end_all()
         self.netns("down")
         if self.keep:
             shutil.rmtree(self.keep, ignore_errors=True)
@@ -122,16 +143,37 @@ class Lab:
         return self.env["LAB_REF_NS"] if name == "ref" else self.env["LAB_NF%s_NS" % name[3:]]
 
     def start_nf(self, name):
+        self.spawn_nf(name)
+        self.wait_nf(name)
+
+    def wait_nf(self, name):
+        wait_for(name + "'s capture socket", lambda: self.captures(name), 30)
+
+    def captures(self, name):
+        """Is there a packet socket in the namespace that the NF has entered? (Without a process for each look.)"""
+        proc = "/proc/%d" % self.procs[name].pid
+        try:
+            if os.stat(proc + "/ns/net").st_ino != os.stat("/run/netns/" + self.ns(name)).st_ino:
+                return False
+            return len(open(proc + "/net/packet").readlines()) > 1
+        except OSError:
+            return False
+
+    def spawn_nf(self, name):
         if self.nf == "prads":
             cmd = ["prads", "-i", "eth0", "-x", "-l", self.path(name + ".log")]
         else:
             cmd = [os.path.join(self.build, "tests/nf/seqhash"), "-i", "eth0"] + self.nf_args
-        argv = [os.path.join(ROOT, "scripts/nfrun"), name, "--netns", self.ns(name), "--dir", self.run_dir,
-                "--lib", os.path.join(self.build, "shim/libnfshim.so")]
+        lib = os.path.join(self.build, "shim/libnfshim.so")
+        if not self.nfrun:
+            env = ["LD_PRELOAD=" + lib, "NFSHIM_NAME=" + name, "NFSHIM_DIR=" + self.run_dir]
+            env += ["NFSHIM_EVLOG=" + self.path("%n.ev")] if self.evlog else []
+            self.spawn(name, ["ip", "netns", "exec", self.ns(name), "env"] + env + cmd)
+            return
+        argv = [os.path.join(ROOT, "scripts/nfrun"), name, "--netns", self.ns(name), "--dir", self.run_dir, "--lib", lib]
         if self.evlog:
             argv += ["--evlog", self.path("%n.ev")]
         self.spawn(name, argv + ["--"] + cmd)
-        wait_for(name + "'s capture socket", lambda: len(self.in_ns(self.ns(name), "cat", "/proc/net/packet").splitlines()) > 1)
 
     def start_xfer(self, name):
         self.spawn("xfer." + name, [os.path.join(self.build, "xfer/nfxfer"), "--name", name, "--dir", self.run_dir])
@@ -144,6 +186,18 @@ class Lab:
         p = self.procs[name]
         p.send_signal(sig)
         p.wait(20)
+
+    # ---- pause points (see common/pause.h) ----
+
+    def hold(self, point):
+        """Whoever comes to @point, such as "xfer.ids1.fin", waits there."""
+        open(os.path.join(self.pause_dir, point), "w").close()
+
+    def is_held(self, point):
+        return os.path.exists(os.path.join(self.pause_dir, point + ".hit"))
+
+    def let_go(self, point):
+        os.unlink(os.path.join(self.pause_dir, point))
 
     def in_ns(self, ns, *argv):
         return run("ip", "netns", "exec", ns, *argv)
@@ -174,7 +228,7 @@ class Lab:
             code, r = self.nfctl("instances")
             up = [i for i in r.get("instances", []) if i.get("ready")]
             return code == 0 and len(up) == 2
-        wait_for("both instances at the controller", ready)
+        wait_for("both instances at the controller", ready, 30, 0.1)
 
     # ---- traffic ----
 
@@ -193,6 +247,12 @@ class Lab:
     def marks(self, name):
         text = self.in_ns(self.ns(name), "nft", "list", "counters")
         return sum(int(n) for n in re.findall(r"nf_marks \{\s*packets (\d+)", text))
+
+    def counters(self, name):
+        """Packets that came to an NF and those that its device dropped, without MARK: the kernel
+        counts that, of a type nobody but the capture takes, as dropped."""
+        marks = self.marks(name)
+        return self.rx(name) - marks, self.rx_drops(name) - marks
 
     @staticmethod
     def softnet_drops():
@@ -220,10 +280,9 @@ class Lab:
 
     def validity(self):
         """Counters that must agree for a run to say anything. Call before stop_nfs."""
-        # The kernel counts MARK, of a type nobody but the capture takes, as dropped.
-        marks = {n: self.marks(n) for n in self.names()}
-        seen = {n: self.rx(n) - marks[n] for n in self.names()}
-        drops = {n: max(0, self.rx_drops(n) - marks[n]) for n in self.names()}
+        now = {n: self.counters(n) for n in self.names()}
+        seen = {n: now[n][0] - self.base[n][0] for n in now}
+        drops = {n: max(0, now[n][1] - self.base[n][1]) for n in now}
         return {"seen": seen, "dropped": drops, "softnet": self.softnet_drops() - self.softnet}
 
     def compare(self, ordered=True):
@@ -239,6 +298,7 @@ class Lab:
                 jobs.append([os.path.join(self.build, "tests/oracle/evcheck")] + ([] if ordered else ["--unordered"]) +
                             [self.path(n + ".ev") for n in ("ref", "ids1", "ids2")])
         for job in jobs:
+            job = [sys.executable] * job[0].endswith(".py") + job
             p = subprocess.run(job, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
             texts.append(p.stdout.strip())
             if p.returncode:
@@ -247,6 +307,11 @@ class Lab:
 
     def finish(self, sent=None, ordered=True):
         """Stop, check that the run is valid, compare. Returns what the oracles said."""
+        self.end(sent)
+        return self.compare(ordered)
+
+    def end(self, sent=None):
+        """Stop, and check that the run is valid."""
         time.sleep(0.2)
         v = self.validity()
         self.stop_nfs()
@@ -255,4 +320,3 @@ class Lab:
         s = v["seen"]
         if lost or s["ids1"] + s["ids2"] != s["ref"] or (sent and s["ref"] != sent):
             raise Invalid("seen %s of %s, veth %s, capture %s, softnet %d" % (s, sent, v["dropped"], capture, v["softnet"]))
-        return self.compare(ordered)
