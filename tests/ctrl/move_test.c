@@ -645,6 +645,29 @@ START_TEST(orphan_lingers)
 }
 END_TEST
 
+/* Moves that ended here while a helper was away; its NF waits for a word (PREPARED). */
+START_TEST(source_back_too_late)
+{
+	bool routed = _i;
+	uint64_t move;
+
+	run_to(MOVE, routed ? AT_MARK : AT_PREPARE_SRC);
+	move = s.move;
+	fake_close(&s);
+	fake_expect(&d, routed ? NF_REC_FINISH : NF_REC_ABORT);
+	fake_say(&d, routed ? NF_REC_COMMITTED : NF_REC_OVER);
+	if (routed) {
+		fake_expect(&d, NF_REC_END);
+		fake_say(&d, NF_REC_OVER);
+	}
+	json_decref(result(1, routed ? "failed" : "aborted"));
+	ck_assert(fake_hello(&s, "ids1", NF_PROTO_VERSION));
+	fake_status(&s, "fake 1", 5, "", move, NF_SIDE_SRC, NF_PHASE_PREPARED);
+	fake_expect(&s, routed ? NF_REC_REVERT : NF_REC_ABORT);
+	ck_assert_uint_eq(s.move, move);
+}
+END_TEST
+
 #define FOUND_GEN 50
 
 static void orphans(uint64_t move)
@@ -780,6 +803,7 @@ int main(void)
 	t = tcase(suite, "noise");
 	tcase_add_test(t, noise);
 	tcase_add_test(t, orphan_lingers);
+	tcase_add_loop_test(t, source_back_too_late, 0, 2);
 	t = tcase_create("orphans");
 	tcase_set_timeout(t, 60);
 	tcase_add_checked_fixture(t, setup_later, teardown);
