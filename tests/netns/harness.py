@@ -147,7 +147,7 @@ class Lab:
         self.wait_nf(name)
 
     def wait_nf(self, name):
-        wait_for(name + "'s capture socket", lambda: self.captures(name), 30)
+        wait_for(name + "'s capture socket", lambda: self.captures(name), 60)
 
     def captures(self, name):
         """Is there a packet socket in the namespace that the NF has entered? (Without a process for each look.)"""
@@ -228,7 +228,7 @@ class Lab:
             code, r = self.nfctl("instances")
             up = [i for i in r.get("instances", []) if i.get("ready")]
             return code == 0 and len(up) == 2
-        wait_for("both instances at the controller", ready, 30, 0.1)
+        wait_for("both instances at the controller", ready, 60, 0.1)
 
     # ---- traffic ----
 
@@ -257,6 +257,11 @@ class Lab:
     @staticmethod
     def softnet_drops():
         return sum(int(line.split()[1], 16) for line in open("/proc/net/softnet_stat"))
+
+    def events(self, name):
+        """Events in an NF's log so far, without starting a process."""
+        with open(self.path(name + ".ev"), "rb") as f:
+            return int.from_bytes(f.read(16)[8:], sys.byteorder)
 
     # ---- end and verdict ----
 
