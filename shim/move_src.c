@@ -45,6 +45,12 @@ static struct nf_link *link_up(void)
 	return l && atomic_load_explicit(&l->up, memory_order_acquire) ? l : NULL;
 }
 
+/* The helper may have gone since reserve(); the ring stays until this thread lets it go. */
+static void commit(struct nf_rec *r)
+{
+	nf_ring_commit(nf_link_get()->out, r);
+}
+
 /* Before the route the wait is bounded (DESIGN §4, no-drop mode); after MARK the helper spills
  * without a bound, so only its loss ends the wait. */
 static uint64_t wait_limit(void)
@@ -93,7 +99,7 @@ static bool push(enum nf_rec_type t, const struct nf_mflow *f)
 		r->epoch = f->epoch;
 		r->version = f->version;
 	}
-	nf_ring_commit(link_up()->out, r);
+	commit(r);
 	return true;
 }
 
@@ -126,7 +132,7 @@ static int send_state(enum nfshim_scope scope, const struct nfshim_flow *key, ui
 	r->epoch = epoch;
 	r->version = version;
 	memcpy(r + 1, blob, (size_t)n);
-	nf_ring_commit(link_up()->out, r);
+	commit(r);
 	nf_move.stats.state_bytes += (uint64_t)n;
 	if (scope == NFSHIM_PER_FLOW)
 		nf_move.stats.flows++;
@@ -514,7 +520,7 @@ static bool forward(struct nf_mflow *f, const struct nf_packet_view *p)
 		nf_move.stats.unfinished++;
 		return true;
 	}
-	nf_ring_commit(link_up()->out, r);
+	commit(r);
 	nf_move.stats.fwd++;
 	if (nf_evlog_on)
 		nf_evlog_put(NF_EV_SENT_FWD, p->id, &p->flow, f->version, f->epoch, false);
@@ -599,7 +605,7 @@ void nf_src_after(const struct nf_packet_view *p, struct nf_sink *s)
 		return;
 	}
 	clone->version = now->version;
-	nf_ring_commit(link_up()->out, clone);
+	commit(clone);
 	nf_move.stats.clones++;
 	nf_move.stats.clone_bytes += p->h->caplen;
 }
