@@ -398,6 +398,8 @@ static void on_record(struct nf_move *m, enum nf_side side, const struct nf_msg_
 	if (e->rec == NF_REC_BEGUN && side == NF_SIDE_DST)
 		m->own_flows = e->version;
 	s->seen |= 1ull << (e->rec - NF_REC_BEGUN);
+	if (e->rec == NF_REC_RELEASED)
+		nf_stage_moves(m);
 	if (m->hurry)
 		nf_move_hurry(m);
 	nf_stage_advance(m);

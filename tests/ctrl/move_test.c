@@ -439,6 +439,26 @@ START_TEST(mark_never_arrives)
 END_TEST
 
 /* A full reserve is a reason to abort only while it can be. */
+/* The source's linger ends before a slow destination has released what it held. */
+START_TEST(stream_ends_before_commit)
+{
+	json_t *o;
+
+	run_to(MOVE, AT_COMMIT);
+	wait_stage(s.move, "commit");
+	if (_i)
+		fake_say_stats(&s, NF_REC_RELEASED, &sent);
+	fake_trouble(&d, NF_EVENT_PEER_GONE, "the peer closed the stream");
+	if (!_i)
+		fake_say_stats(&s, NF_REC_RELEASED, &sent);
+	fake_say_stats(&s, NF_REC_OVER, &sent);
+	ck_assert(fake_quiet(&d, 700));
+	fake_say_stats(&d, NF_REC_COMMITTED, &applied);
+	o = result(0, "done");
+	json_decref(o);
+}
+END_TEST
+
 START_TEST(reserve_full_after_route)
 {
 	json_t *o;
@@ -797,6 +817,7 @@ int main(void)
 	tcase_add_loop_test(t, destination_dies_after_route, 0, 6);
 	tcase_add_loop_test(t, source_dies_after_route, 0, 8);
 	tcase_add_test(t, mark_never_arrives);
+	tcase_add_loop_test(t, stream_ends_before_commit, 0, 2);
 	tcase_add_test(t, reserve_full_after_route);
 	tcase_add_test(t, both_die_after_route);
 	tcase_add_test(t, destination_nf_dies_in_linger);
