@@ -688,6 +688,25 @@ START_TEST(source_back_too_late)
 }
 END_TEST
 
+/* The helper was told before it had a link to its NF: told again when that speaks. */
+START_TEST(fence_again)
+{
+	uint64_t move;
+
+	run_to(MOVE, AT_COMMIT);
+	move = d.move;
+	fake_close(&d);
+	fake_expect(&s, NF_REC_REVERT);
+	fake_say(&s, NF_REC_OVER);
+	json_decref(result(1, "failed"));
+	ck_assert(fake_hello(&d, "ids2", NF_PROTO_VERSION));
+	fake_expect(&d, NF_REC_FENCE);
+	fake_status(&d, "fake 1", 5, "", move, NF_SIDE_DST, NF_PHASE_LINGER);
+	fake_expect(&d, NF_REC_FENCE);
+	ck_assert_uint_eq(d.move, move);
+}
+END_TEST
+
 #define FOUND_GEN 50
 
 static void orphans(uint64_t move)
@@ -825,6 +844,7 @@ int main(void)
 	tcase_add_test(t, noise);
 	tcase_add_test(t, orphan_lingers);
 	tcase_add_loop_test(t, source_back_too_late, 0, 2);
+	tcase_add_test(t, fence_again);
 	t = tcase_create("orphans");
 	tcase_set_timeout(t, 60);
 	tcase_add_checked_fixture(t, setup_later, teardown);
