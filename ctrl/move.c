@@ -398,6 +398,8 @@ static void on_record(struct nf_move *m, enum nf_side side, const struct nf_msg_
 	if (e->rec == NF_REC_BEGUN && side == NF_SIDE_DST)
 		m->own_flows = e->version;
 	s->seen |= 1ull << (e->rec - NF_REC_BEGUN);
+	if (e->rec == NF_REC_RELEASED)
+		nf_stage_moves(m);
 	if (m->hurry)
 		nf_move_hurry(m);
 	nf_stage_advance(m);
@@ -479,14 +481,19 @@ void nf_moves_helper_back(struct nf_instance *i)
 			nf_move_order(m, NF_SIDE_DST, NF_REC_FENCE);
 }
 
-/* An NF that does not know the move needs no fence against it. */
+/* An NF that does not know the move needs no fence against it. One that does has not heard of it: a
+ * helper that is back may have had no link to it yet when it was told. */
 void nf_moves_status(struct nf_instance *i)
 {
 	struct nf_move *m;
 
-	TAILQ_FOREACH(m, &i->c->moves, next)
-		if (m->fence && m->stage == NF_STAGE_OVER && nf_dst(m) == i && i->status.pid &&
-		    i->status.move != m->id)
+	TAILQ_FOREACH(m, &i->c->moves, next) {
+		if (!m->fence || m->stage != NF_STAGE_OVER || nf_dst(m) != i || !i->status.pid)
+			continue;
+		if (i->status.move == m->id)
+			nf_move_order(m, NF_SIDE_DST, NF_REC_FENCE);
+		else
 			m->fence = false;
+	}
 	nf_orphans_look(i->c);
 }

@@ -405,9 +405,11 @@ static void leave_stage(struct nf_move *m)
 		revert_left(m);
 }
 
+/* A source that is RELEASED has said all and ends the stream when its linger is over. */
 static bool is_unsettled(const struct nf_move *m)
 {
-	return m->peer_gone && (m->stage == NF_STAGE_MARK || m->stage == NF_STAGE_COMMIT);
+	return m->peer_gone && !nf_move_saw(m, S, NF_REC_RELEASED) &&
+	       (m->stage == NF_STAGE_MARK || m->stage == NF_STAGE_COMMIT);
 }
 
 static void start_deadline(struct nf_move *m)

@@ -52,7 +52,7 @@ static void after_route(struct nf_move *m, enum nf_side side, const char *why)
 		nf_info("move %" PRIu64 ": %s, but all it had to do was done", m->id, why);
 	else if (side == NF_SIDE_SRC)
 		source_dead(m, why);
-	else
+	else if (!nf_move_saw(m, NF_SIDE_SRC, NF_REC_RELEASED))
 		nf_timer_set(m->deadline, NF_SETTLE_US, 0);
 }
 

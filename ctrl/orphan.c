@@ -56,10 +56,13 @@ static void order(struct nf_instance *i, enum nf_rec_type what)
 /* @s and @d: who takes part, NULL if nobody is there. */
 static void decide(struct nf_ctrl *c, uint64_t move, struct nf_instance *s, struct nf_instance *d)
 {
+	const struct nf_move *m = nf_move_find(c, move);
 	bool set = c->found_gen == move, unset = c->found_gen < move;
 
-	if (nf_move_find(c, move)) /* it ended here: the route is known, who is left was away */
-		set = unset = false;
+	if (m) { /* it ended here, and its route with it: who is left was away */
+		set = false;
+		unset = !m->intent;
+	}
 	if (d && d->status.phase == NF_PHASE_LINGER) {
 		if (!s)
 			order(d, NF_REC_END);
@@ -72,7 +75,7 @@ static void decide(struct nf_ctrl *c, uint64_t move, struct nf_instance *s, stru
 			order(d, NF_REC_ABORT);
 	} else if (set && d && (!s || s->status.phase < NF_PHASE_MARKED)) {
 		order(d, NF_REC_FINISH);
-	} else if (set && !d && s && s->status.phase < NF_PHASE_MARKED) {
+	} else if ((set || m) && !d && s && s->status.phase < NF_PHASE_MARKED) {
 		order(s, NF_REC_REVERT);
 	}
 }

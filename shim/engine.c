@@ -58,7 +58,8 @@ bool nf_engine_armed(void)
 
 bool nf_engine_idle(void)
 {
-	return !nf_link_get() && !current && !nf_engine_armed() && !nf_evlog_on && !pausing;
+	return !nf_link_get() && !current && !nf_engine_armed() && !nf_evlog_on && !pausing &&
+	       !nf_mark_expected;
 }
 
 void nf_give(struct nf_sink *s, const struct pcap_pkthdr *h, const u_char *data, bool window)
@@ -348,6 +349,8 @@ void nf_engine_packet(struct nf_sink *s, const struct pcap_pkthdr *h, const u_ch
 
 	pause_at(s);
 	nf_engine_safe_point(s);
+	if (!nf_engine_armed() && nf_mark_late(data, h->caplen))
+		return;
 	p.nsec = (uint32_t)(s->nanosec ? h->ts.tv_usec : h->ts.tv_usec * 1000);
 	if (nf_evlog_on) {
 		p.id = nf_evlog_id(data, h->caplen, h->len);

@@ -84,7 +84,8 @@ static bool keep_mark(struct nf_sink *s, const struct pcap_pkthdr *h, const u_ch
 {
 	bool wanted = !s->capture || !s->capture->has_filter ||
 		      nf_mark_filter_wanted(s->capture, h, data);
-	bool mark = nf_engine_armed() && nf_mark_is(data, h->caplen);
+	bool mark = nf_engine_armed() ? nf_mark_is(data, h->caplen)
+				      : nf_mark_late(data, h->caplen);
 
 	if (s->capture && (mark || !wanted))
 		s->capture->marks++;

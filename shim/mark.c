@@ -35,18 +35,47 @@ static bool secret_equal(const u_char *a, const u_char *b)
 	return d == 0;
 }
 
-bool nf_mark_accept(const u_char *data, uint32_t caplen)
+/* The queue of a MARK of that move, or -1. */
+static int queue_of(const u_char *data, uint32_t caplen, uint64_t move,
+		    const struct nf_rec_begin *opt)
 {
 	uint64_t id;
 	unsigned q;
 
 	if (caplen < MARK_LEN || data[MARK_VER_OFF] != 1)
-		return false;
+		return -1;
 	q = data[MARK_QUEUE_OFF];
 	memcpy(&id, data + MARK_MOVE_OFF, sizeof(id));
-	if (q >= nf_move.opt.marks || be64toh(id) != nf_move.id ||
-	    !secret_equal(data + MARK_SECRET_OFF, nf_move.opt.mark[q]))
+	if (q >= opt->marks || be64toh(id) != move ||
+	    !secret_equal(data + MARK_SECRET_OFF, opt->mark[q]))
+		return -1;
+	return (int)q;
+}
+
+bool nf_mark_accept(const u_char *data, uint32_t caplen)
+{
+	int q = queue_of(data, caplen, nf_move.id, &nf_move.opt);
+
+	if (q < 0)
 		return false;
 	nf_move.marks_seen |= 1u << q;
 	return true;
+}
+
+/* The source's last move. MARKs still on their way when it ends are not the NF's. */
+static struct nf_rec_begin last;
+static uint64_t last_move;
+bool nf_mark_expected;
+
+void nf_mark_keep(void)
+{
+	last = nf_move.opt;
+	last_move = nf_move.id;
+	nf_mark_expected = true;
+}
+
+bool nf_mark_late(const u_char *data, uint32_t caplen)
+{
+	return nf_mark_expected && nf_mark_is(data, caplen) &&
+	       queue_of(data, caplen, last_move, &last) >= 0;
 }

@@ -134,6 +134,8 @@ void nf_move_forget(void)
 		HASH_DEL(nf_move.records, r);
 		free(r);
 	}
+	if (nf_move.side == NF_SIDE_SRC)
+		nf_mark_keep();
 	nf_hold_clear(&nf_move.hold);
 	nf_space_free(nf_move.space);
 	nf_frags_free(nf_move.frags);

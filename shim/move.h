@@ -153,6 +153,9 @@ bool nf_dst_wants_sink(const struct nf_rec *r);
 bool nf_mark_is(const u_char *data, uint32_t caplen); /* by its EtherType and magic */
 /* A MARK of the current move: notes its queue. False if it is forged, old or malformed. */
 bool nf_mark_accept(const u_char *data, uint32_t caplen);
+extern bool nf_mark_expected; /* this NF was a source: late ones may come */
+void nf_mark_keep(void);      /* the move ends: know its MARK for as long as no other has ended */
+bool nf_mark_late(const u_char *data, uint32_t caplen); /* a MARK of the last move */
 
 /* engine.c: give a packet to the NF. @window: reprocess, do not output. */
 void nf_give(struct nf_sink *s, const struct pcap_pkthdr *h, const u_char *data, bool window);

@@ -417,7 +417,7 @@ static void on_finall(void)
 
 	nf_move.finall = true;
 	HASH_ITER(hh, nf_move.flows, f, tmp) {
-		if (f->state != NF_FLOW_DOWNGRADED || f->fin_seen)
+		if (f->state != NF_FLOW_DOWNGRADED)
 			continue;
 		f->state = NF_FLOW_COMMITTED;
 		nf_move.waiting--;

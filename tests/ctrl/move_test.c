@@ -439,6 +439,26 @@ START_TEST(mark_never_arrives)
 END_TEST
 
 /* A full reserve is a reason to abort only while it can be. */
+/* The source's linger ends before a slow destination has released what it held. */
+START_TEST(stream_ends_before_commit)
+{
+	json_t *o;
+
+	run_to(MOVE, AT_COMMIT);
+	wait_stage(s.move, "commit");
+	if (_i)
+		fake_say_stats(&s, NF_REC_RELEASED, &sent);
+	fake_trouble(&d, NF_EVENT_PEER_GONE, "the peer closed the stream");
+	if (!_i)
+		fake_say_stats(&s, NF_REC_RELEASED, &sent);
+	fake_say_stats(&s, NF_REC_OVER, &sent);
+	ck_assert(fake_quiet(&d, 700));
+	fake_say_stats(&d, NF_REC_COMMITTED, &applied);
+	o = result(0, "done");
+	json_decref(o);
+}
+END_TEST
+
 START_TEST(reserve_full_after_route)
 {
 	json_t *o;
@@ -645,6 +665,48 @@ START_TEST(orphan_lingers)
 }
 END_TEST
 
+/* Moves that ended here while a helper was away; its NF waits for a word (PREPARED). */
+START_TEST(source_back_too_late)
+{
+	bool routed = _i;
+	uint64_t move;
+
+	run_to(MOVE, routed ? AT_MARK : AT_PREPARE_SRC);
+	move = s.move;
+	fake_close(&s);
+	fake_expect(&d, routed ? NF_REC_FINISH : NF_REC_ABORT);
+	fake_say(&d, routed ? NF_REC_COMMITTED : NF_REC_OVER);
+	if (routed) {
+		fake_expect(&d, NF_REC_END);
+		fake_say(&d, NF_REC_OVER);
+	}
+	json_decref(result(1, routed ? "failed" : "aborted"));
+	ck_assert(fake_hello(&s, "ids1", NF_PROTO_VERSION));
+	fake_status(&s, "fake 1", 5, "", move, NF_SIDE_SRC, NF_PHASE_PREPARED);
+	fake_expect(&s, routed ? NF_REC_REVERT : NF_REC_ABORT);
+	ck_assert_uint_eq(s.move, move);
+}
+END_TEST
+
+/* The helper was told before it had a link to its NF: told again when that speaks. */
+START_TEST(fence_again)
+{
+	uint64_t move;
+
+	run_to(MOVE, AT_COMMIT);
+	move = d.move;
+	fake_close(&d);
+	fake_expect(&s, NF_REC_REVERT);
+	fake_say(&s, NF_REC_OVER);
+	json_decref(result(1, "failed"));
+	ck_assert(fake_hello(&d, "ids2", NF_PROTO_VERSION));
+	fake_expect(&d, NF_REC_FENCE);
+	fake_status(&d, "fake 1", 5, "", move, NF_SIDE_DST, NF_PHASE_LINGER);
+	fake_expect(&d, NF_REC_FENCE);
+	ck_assert_uint_eq(d.move, move);
+}
+END_TEST
+
 #define FOUND_GEN 50
 
 static void orphans(uint64_t move)
@@ -774,12 +836,15 @@ int main(void)
 	tcase_add_loop_test(t, destination_dies_after_route, 0, 6);
 	tcase_add_loop_test(t, source_dies_after_route, 0, 8);
 	tcase_add_test(t, mark_never_arrives);
+	tcase_add_loop_test(t, stream_ends_before_commit, 0, 2);
 	tcase_add_test(t, reserve_full_after_route);
 	tcase_add_test(t, both_die_after_route);
 	tcase_add_test(t, destination_nf_dies_in_linger);
 	t = tcase(suite, "noise");
 	tcase_add_test(t, noise);
 	tcase_add_test(t, orphan_lingers);
+	tcase_add_loop_test(t, source_back_too_late, 0, 2);
+	tcase_add_test(t, fence_again);
 	t = tcase_create("orphans");
 	tcase_set_timeout(t, 60);
 	tcase_add_checked_fixture(t, setup_later, teardown);

@@ -18,6 +18,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -41,22 +42,24 @@ def run(*argv, **kw):
     return subprocess.run(argv, check=True, stdout=subprocess.PIPE, text=True, **kw).stdout
 
 
-def wait_for(what, condition, seconds=30.0):
+def wait_for(what, condition, seconds=30.0, every=0.02):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         value = condition()
         if value:
             return value
-        time.sleep(0.02)
+        time.sleep(every)
     raise Failure("timed out waiting for " + what)
 
 
 class Lab:
     """@distinct: PRADS only, no two connections of the trace share a bucket, so it forgets nothing
-    and nothing is accepted. @pause: the build has pause points, which arm() and release() serve."""
+    and nothing is accepted. @pause: the build has pause points, which arm() and release() serve.
+    Without @nfrun NFs start without its checks, which are many processes."""
 
-    def __init__(self, build, nf="seqhash", nf_args=(), seed=None, pause=False, keep=None, evlog=True, distinct=False):
-        self.build, self.nf, self.nf_args = build, nf, list(nf_args)
+    def __init__(self, build, nf="seqhash", nf_args=(), seed=None, pause=False, keep=None, evlog=True, distinct=False, nfrun=True):
+        self.build, self.nfrun = os.path.abspath(build), nfrun
+        self.nf, self.nf_args = nf, list(nf_args)
         self.random = random.Random(seed)
         self.pause, self.keep, self.evlog = pause, keep, evlog and nf == "seqhash"
         self.distinct = distinct
@@ -81,17 +84,33 @@ class Lab:
             for line in open(os.path.join(self.dir, "lab", "env")):
                 k, _, v = line.strip().partition("=")
                 self.env[k] = shlex.split(v)[0] if v else ""
-            self.start_ctrl()
-            for name in ("ids1", "ids2"):
-                self.start_nf(name)
-                self.start_xfer(name)
-            self.start_nf("ref")
-            self.wait_ready()
+            self.start()
         except BaseException:
             self.__exit__(None, None, None)
             raise
-        self.softnet = self.softnet_drops()
         return self
+
+    def start(self):
+        self.start_ctrl()
+        for name in ("ids1", "ids2", "ref"):
+            self.spawn_nf(name)
+        for name in ("ids1", "ids2"):
+            self.start_xfer(name)
+        for name in ("ids1", "ids2", "ref"):
+            self.wait_nf(name)
+        self.wait_ready()
+        self.base = {n: self.counters(n) for n in self.names()}
+        self.softnet = self.softnet_drops()
+
+    def again(self):
+        """Everything but the namespaces anew, for many short runs in one lab."""
+        self.end_all()
+        self.procs.clear()
+        self.in_ns(self.env["LAB_SW_NS"], "nft", "flush", "ruleset")
+        for d in (self.run_dir, self.pause_dir, self.out):
+            for f in os.listdir(d):
+                os.unlink(os.path.join(d, f))
+        self.start()
 
     def __exit__(self, *_):
         told = []  # a signal now must not end the cleaning up
@@ -102,11 +121,14 @@ class Lab:
         if told:
             raise KeyboardInterrupt
 
-    def clean_up(self):
+    def end_all(self):
         for p in list(self.procs.values()):
             if p.poll() is None:
                 p.kill()
                 p.wait()
+
+    def clean_up(self):
+        self.end_all()
         self.netns("down")
         if self.keep:
             shutil.rmtree(self.keep, ignore_errors=True)
@@ -136,16 +158,37 @@ class Lab:
         return self.env["LAB_REF_NS"] if name == "ref" else self.env["LAB_NF%s_NS" % name[3:]]
 
     def start_nf(self, name):
+        self.spawn_nf(name)
+        self.wait_nf(name)
+
+    def wait_nf(self, name):
+        wait_for(name + "'s capture socket", lambda: self.captures(name), 60)
+
+    def captures(self, name):
+        """Is there a packet socket in the namespace that the NF has entered? (Without a process for each look.)"""
+        proc = "/proc/%d" % self.procs[name].pid
+        try:
+            if os.stat(proc + "/ns/net").st_ino != os.stat("/run/netns/" + self.ns(name)).st_ino:
+                return False
+            return len(open(proc + "/net/packet").readlines()) > 1
+        except OSError:
+            return False
+
+    def spawn_nf(self, name):
         if self.nf == "prads":
             cmd = ["prads", "-i", "eth0", "-x", "-l", self.path(name + ".log")]
         else:
             cmd = [os.path.join(self.build, "tests/nf/seqhash"), "-i", "eth0"] + self.nf_args
-        argv = [os.path.join(ROOT, "scripts/nfrun"), name, "--netns", self.ns(name), "--dir", self.run_dir,
-                "--lib", os.path.join(self.build, "shim/libnfshim.so")]
+        lib = os.path.join(self.build, "shim/libnfshim.so")
+        if not self.nfrun:
+            env = ["LD_PRELOAD=" + lib, "NFSHIM_NAME=" + name, "NFSHIM_DIR=" + self.run_dir]
+            env += ["NFSHIM_EVLOG=" + self.path("%n.ev")] if self.evlog else []
+            self.spawn(name, ["ip", "netns", "exec", self.ns(name), "env"] + env + cmd)
+            return
+        argv = [os.path.join(ROOT, "scripts/nfrun"), name, "--netns", self.ns(name), "--dir", self.run_dir, "--lib", lib]
         if self.evlog:
             argv += ["--evlog", self.path("%n.ev")]
         self.spawn(name, argv + ["--"] + cmd)
-        wait_for(name + "'s capture socket", lambda: len(self.in_ns(self.ns(name), "cat", "/proc/net/packet").splitlines()) > 1)
 
     def start_xfer(self, name):
         self.spawn("xfer." + name, [os.path.join(self.build, "xfer/nfxfer"), "--name", name, "--dir", self.run_dir])
@@ -188,7 +231,7 @@ class Lab:
             code, r = self.nfctl("instances")
             up = [i for i in r.get("instances", []) if i.get("ready")]
             return code == 0 and len(up) == 2
-        wait_for("both instances at the controller", ready)
+        wait_for("both instances at the controller", ready, 60, 0.1)
 
     def show(self, move):
         code, r = self.nfctl("show", str(move))
@@ -200,7 +243,7 @@ class Lab:
         """Until the source has deleted what it gave away."""
         return wait_for("the end of move %s" % move, lambda: (r := self.show(move))["stage"] == "over" and r, seconds)
 
-    # ---- pause points: "shim.ids1.mark", "xfer.ids1.mark", "ctrl.mark" ----
+    # ---- pause points (common/pause.h): "shim.ids1.mark", "xfer.ids1.mark", "ctrl.mark" ----
 
     def arm(self, point):
         open(os.path.join(self.pause_dir, point), "w").close()
@@ -243,9 +286,20 @@ class Lab:
         text = self.in_ns(self.ns(name), "nft", "list", "counters")
         return sum(int(n) for n in re.findall(r"nf_marks \{\s*packets (\d+)", text))
 
+    def counters(self, name):
+        """Packets that came to an NF and those that its device dropped, without MARK: the kernel
+        counts that, of a type nobody but the capture takes, as dropped."""
+        marks = self.marks(name)
+        return self.rx(name) - marks, self.rx_drops(name) - marks
+
     @staticmethod
     def softnet_drops():
         return sum(int(line.split()[1], 16) for line in open("/proc/net/softnet_stat"))
+
+    def events(self, name):
+        """Events in an NF's log so far, without starting a process."""
+        with open(self.path(name + ".ev"), "rb") as f:
+            return int.from_bytes(f.read(16)[8:], sys.byteorder)
 
     # ---- end and verdict ----
 
@@ -269,10 +323,9 @@ class Lab:
 
     def validity(self):
         """Counters that must agree for a run to say anything. Call before stop_nfs."""
-        # The kernel counts MARK, of a type nobody but the capture takes, as dropped.
-        marks = {n: self.marks(n) for n in self.names()}
-        seen = {n: self.rx(n) - marks[n] for n in self.names()}
-        drops = {n: max(0, self.rx_drops(n) - marks[n]) for n in self.names()}
+        now = {n: self.counters(n) for n in self.names()}
+        seen = {n: now[n][0] - self.base[n][0] for n in now}
+        drops = {n: max(0, now[n][1] - self.base[n][1]) for n in now}
         return {"seen": seen, "dropped": drops, "softnet": self.softnet_drops() - self.softnet}
 
     def judges(self, ordered=True):
@@ -294,6 +347,7 @@ class Lab:
         """Texts of the oracles; raises Failure if one objects."""
         texts = []
         for job in self.judges(ordered):
+            job = [sys.executable] * job[0].endswith(".py") + job
             p = subprocess.run(job, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
             texts.append(p.stdout.strip())
             if p.returncode:

@@ -17,8 +17,9 @@
  *   - what was held was released, each flow's in its order, and nothing was dropped.
  * --expiring is for NFs that end flows by themselves, of which no log tells: the first packets of a
  * flow may be missing from its state.
- * --gone names the log of an instance that died: what it owned is nobody's from its last event on,
- * and of each flow one run of packets may be missing, which is counted and reported.
+ * --gone names the log of an instance that died or was cut off: what it owns others may take from
+ * it, at its last event it is nobody's, and of each flow one run of packets may be missing, which is
+ * counted and reported.
  * Exit status: 0 all holds, 1 a violation, 2 usage or an unusable log.
  */
 #include <fcntl.h>
@@ -224,6 +225,8 @@ static void processed(struct flow *f, const struct nf_ev_rec *e, int i)
 {
 	if (!e->output)
 		violation(f, i, "output was not let through");
+	if (f->owner >= 0 && f->owner != i && logs[f->owner].gone)
+		f->owner = -1;
 	if (f->owner >= 0 && f->owner != i)
 		violation(f, i, "processed where it is not owned");
 	if (ordered && f->at[i].receiving)

@@ -103,6 +103,7 @@ static const struct {
 	{"destination gone after the move", AT_S, OUT8, 0, "gone D", 0},
 	{"destination gone, state kept", WITHOUT, DELETE, 0, "gone D, 8 at S", 0},
 	{"destination gone, output twice", TWICE, OUT5, 0, "gone D, 8 at S", 1},
+	{"destination cut off, lives on", AT_S, OUT7, 0, "gone D", 0},
 	{"destination gone, two gaps", WITHOUT, OUT4, 0, "gone D, 8 at S", 1},
 	{"source gone", UNTIL, DELETE, 0, "gone S", 0},
 	{"source gone, clones lost with it", WITHOUT, CLONE3, 0, "gone S", 0},
