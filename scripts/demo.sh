@@ -32,11 +32,11 @@ trace='' space='' pps=2000 seed='' keep='' json=false
 parse_options() {
 	while [ $# -gt 0 ]; do
 		case $1 in
-		--trace) trace=${2:?--trace needs a file} && shift ;;
-		--space) space=${2:?--space needs a flow space} && shift ;;
-		--pps) pps=${2:?--pps needs a number} && shift ;;
-		--seed) seed=${2:?--seed needs a number} && shift ;;
-		--keep) keep=${2:?--keep needs a directory} && shift ;;
+		--trace) needs 'a file' "$@" && trace=$2 && shift ;;
+		--space) needs 'a flow space' "$@" && space=$2 && shift ;;
+		--pps) needs 'a number' "$@" && pps=$2 && shift ;;
+		--seed) needs 'a number' "$@" && seed=$2 && shift ;;
+		--keep) needs 'a directory' "$@" && keep=$2 && shift ;;
 		--json) json=true ;;
 		-h | --help) print_help && exit 0 ;;
 		*) usage_error "unknown argument '$1'" ;;
