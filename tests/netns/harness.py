@@ -40,7 +40,7 @@ def run(*argv, **kw):
     return subprocess.run(argv, check=True, stdout=subprocess.PIPE, text=True, **kw).stdout
 
 
-def wait_for(what, condition, seconds=10.0):
+def wait_for(what, condition, seconds=30.0):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         value = condition()
@@ -51,7 +51,7 @@ def wait_for(what, condition, seconds=10.0):
 
 
 class Lab:
-    def __init__(self, build, nf="seqhash", nf_args=(), seed=None, pause=False, keep=None, evlog=True):
+    def __init__(self, build, nf="seqhash", nf_args=(), seed=None, pause=False, keep=None, evlog=True, instances=2):
         self.build, self.nf, self.nf_args = build, nf, list(nf_args)
         self.random = random.Random(seed)
         self.pause, self.keep, self.evlog = pause, keep, evlog and nf == "seqhash"
@@ -63,6 +63,7 @@ class Lab:
         for d in (self.run_dir, self.pause_dir, self.out):
             os.mkdir(d)
             os.chmod(d, 0o777)
+        self.instances = instances
         self.prefix = "nft-%d-%d" % (os.getpid(), random.randrange(10000))
         self.procs = {}
         self.env = {}
@@ -100,8 +101,8 @@ class Lab:
         shutil.rmtree(self.dir, ignore_errors=True)
 
     def netns(self, verb):
-        run(os.path.join(ROOT, "scripts", "netns-setup.sh"), verb, "--instances", "2", "--reference",
-            "--name", self.prefix, "--dir", os.path.join(self.dir, "lab"))
+        run(os.path.join(ROOT, "scripts", "netns-setup.sh"), verb, "--instances", str(self.instances),
+            "--reference", "--name", self.prefix, "--dir", os.path.join(self.dir, "lab"))
 
     # ---- processes ----
 
@@ -121,16 +122,18 @@ class Lab:
     def ns(self, name):
         return self.env["LAB_REF_NS"] if name == "ref" else self.env["LAB_NF%s_NS" % name[3:]]
 
-    def start_nf(self, name):
+    def command(self, name):
+        """What runs as NF; for others to override."""
         if self.nf == "prads":
-            cmd = ["prads", "-i", "eth0", "-x", "-l", self.path(name + ".log")]
-        else:
-            cmd = [os.path.join(self.build, "tests/nf/seqhash"), "-i", "eth0"] + self.nf_args
+            return ["prads", "-i", "eth0", "-x", "-l", self.path(name + ".log")]
+        return [os.path.join(self.build, "tests/nf/seqhash"), "-i", "eth0"] + self.nf_args
+
+    def start_nf(self, name):
         argv = [os.path.join(ROOT, "scripts/nfrun"), name, "--netns", self.ns(name), "--dir", self.run_dir,
                 "--lib", os.path.join(self.build, "shim/libnfshim.so")]
         if self.evlog:
             argv += ["--evlog", self.path("%n.ev")]
-        self.spawn(name, argv + ["--"] + cmd)
+        self.spawn(name, argv + ["--"] + self.command(name))
         wait_for(name + "'s capture socket", lambda: len(self.in_ns(self.ns(name), "cat", "/proc/net/packet").splitlines()) > 1)
 
     def start_xfer(self, name):
