@@ -172,8 +172,8 @@ static void look_for_json(int argc, char **argv)
 {
 	int opt;
 
-	opterr = 0;
-	while ((opt = getopt_long(argc, argv, ":", longs, NULL)) != -1)
+	/* "-": argv stays in its order. */
+	while ((opt = getopt_long(argc, argv, "-:", longs, NULL)) != -1)
 		json_wanted |= opt == 'j';
 	optind = 0; /* from the start again */
 }
