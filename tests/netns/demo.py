@@ -91,6 +91,7 @@ class Run:
         def so_far():
             if self.p.poll() is not None:
                 raise Failure("demo.sh ended before %s: %s" % (what, self.text(self.err)[-400:]))
+            self.processes()
             return condition()
         return wait_for(what, so_far, 300)
 
@@ -214,8 +215,8 @@ def state_left_behind():
     with Run("--json", "--seed", "1") as r:
         r.when("traffic", lambda: traffic_flows(r))
         ns = next(n for n in r.namespaces() if n.endswith("-sw"))
-        subprocess.run(["ip", "netns", "exec", ns, "nft", "insert", "rule", "netdev", "nfshim", "routes",
-                        "ip saddr 10.20.0.0/21 fwd to sw2"], check=True)
+        subprocess.run(["ip", "netns", "exec", ns, "nft", "insert", "rule", "netdev", "nfshim", "classify",
+                        "ip saddr 10.20.0.0/21 dup to swr fwd to sw2"], check=True)
         return fault(r, "(connections|assets) differ from the reference")
 
 

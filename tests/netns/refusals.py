@@ -163,6 +163,8 @@ class RefuseLab(Lab):
         return next(i for i in self.nfctl("instances")[1].get("instances", []) if i["name"] == name)
 
     def hold(self, point):
+        if os.path.exists(os.path.join(self.pause_dir, point + ".hit")):  # of an earlier time
+            os.unlink(os.path.join(self.pause_dir, point + ".hit"))
         open(os.path.join(self.pause_dir, point), "w").close()
 
     def wait_held(self, point):
@@ -286,6 +288,7 @@ def no_port(lab):
 def busy(lab):
     """A move while another runs, an abort of the one that runs, an abort after the route."""
     t = Checker(lab)
+    settled(lab)
     lab.hold("xfer.ids1.dial")
     mover = lab.start_move("ids1", "ids2", POD)
     lab.wait_held("xfer.ids1.dial")
@@ -311,6 +314,7 @@ def busy(lab):
 
 def abort_after_route(lab):
     t = Checker(lab)
+    settled(lab)
     lab.hold("xfer.ids1.mark")
     mover = lab.start_move("ids1", "ids2", POD)
     lab.wait_held("xfer.ids1.mark")
@@ -323,6 +327,24 @@ def abort_after_route(lab):
     result = json.loads(mover.communicate(timeout=30)[0])
     t.expect(mover.returncode == 0 and result["flows"] > 0, "the move: exit %d, %s" % (mover.returncode, result))
     t.request(CODE["refused"], "move %d is over: done; there is nothing to abort" % ident, ("abort", str(ident)))
+    lab.move("ids2", "ids1")
+    return t.verdict()
+
+
+def progress(lab):
+    """A wait of over a second shows that it goes on, on standard error; one line of summary at the end."""
+    t = Checker(lab)
+    settled(lab)
+    lab.hold("xfer.ids1.dial")
+    p = subprocess.Popen([t.tool("nfctl"), "--dir", lab.run_dir, "move", "ids1", "ids2", POD, "--wait"],
+                         stdout=subprocess.PIPE, stderr=open(lab.path("nfctl.err"), "w"), text=True)
+    seen = r"^move \d+: begin-src, 0 flows \(0 B\), 0 clones, [1-9]\d*\.\d s$"
+    wait_for("two lines of progress", lambda: len(re.findall(seen, err(lab, "nfctl"), re.M)) >= 2)
+    lab.let_go("xfer.ids1.dial")
+    out = p.communicate(timeout=30)[0]
+    done = (r"move \d+ done: '%s' from ids1 to ids2 in [0-9.]+ m?s: [1-9]\d* flows, .* records \(.*\), .* clones \(.*\).*"
+            r", at most \d+ packets held and \d+ buffered.*\n" % re.escape(POD))
+    t.expect(p.returncode == 0 and re.fullmatch(done, out), "exit %d, said '%s'" % (p.returncode, out))
     lab.move("ids2", "ids1")
     return t.verdict()
 
@@ -443,6 +465,7 @@ def ask_free(path):
 def version_peer(lab):
     """Strangers at the port where a destination's helper waits for its source: the move goes on."""
     t = Checker(lab)
+    settled(lab)
     where = lab.instance("ids2")["helper"]
     t.expect(wire.greet(where, 2, wire.PEER, "ids1", move=1, token=b"0" * 16)[0] is None, "no move waits, but it was answered")
     lab.hold("xfer.ids1.dial")
@@ -512,7 +535,7 @@ def prads(build, seed, what):
 IN_LAB = dict({"request-" + n: (lambda lab, n=n: requests(lab, n)) for n in REQUESTS}, **{
     "no-port": no_port, "usage": usage, "unreachable": unreachable, "configuration": configs, "busy": busy,
     "abort-after-route": abort_after_route, "version-controller": version_controller, "version-shim": version_shim,
-    "version-peer": version_peer})
+    "version-peer": version_peer, "progress": progress})
 ALONE = {"prads-other-build": "build-id", "prads-modified": "code"}
 
 
