@@ -203,8 +203,9 @@ def snapshot(lab):
 
 
 def settled(lab):
-    """The same, once no move lingers any more."""
+    """The same, once no move lingers any more and the NFs have said so."""
     wait_for("the end of the moves", lambda: all(m["stage"] == "over" for m in lab.nfctl("moves")[1]["moves"]))
+    wait_for("idle instances", lambda: not any(i["move"] for i in lab.nfctl("instances")[1]["instances"]))
     return snapshot(lab)
 
 
