@@ -73,7 +73,8 @@ static void advance(struct parser *p)
 			n = 1;
 	}
 	if (n >= MAX_WORD) {
-		fail(p, -EINVAL, "a word of the flow space is too long: '%.20s…'", p->at);
+		fail(p, -EINVAL, "a word of the flow space is too long: '%.20s...'; names are not "
+			    "looked up", p->at);
 		n = 0;
 	}
 	memcpy(p->word, p->at, n);
@@ -249,7 +250,8 @@ static bool address(struct parser *p, bool net, uint16_t family, struct nf_space
 	}
 	bits = six ? 128 : 32;
 	if (slash && (!decimal(slash + 1, &bits) || bits > (six ? 128 : 32))) {
-		fail(p, -EINVAL, "'%s' has a prefix length out of range", p->word);
+		fail(p, -EINVAL, "'%s' has a prefix length that is no number from 0 to %u", p->word,
+		     six ? 128 : 32);
 		return false;
 	}
 	if (!is_masked(t->addr, bits)) {
@@ -337,7 +339,7 @@ static unsigned target(struct parser *p, const char *word, struct nf_space_test 
 	bool port = is(p, "port"), net = is(p, "net"), number_given = !strcmp(word, "proto");
 
 	if (number_given || !qualifies(t, n, port)) {
-		fail(p, -EINVAL, "'%s' cannot go before '%s': write '%s%s and %s …'", word, p->word,
+		fail(p, -EINVAL, "'%s' cannot go before '%s': write '%s%s and %s ...'", word, p->word,
 		     word, number_given ? " N" : "", p->word);
 		return n;
 	}

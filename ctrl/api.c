@@ -202,30 +202,41 @@ static void take_lines(struct nf_client *cl)
 		size_t n = (size_t)(end - cl->in) + 1;
 
 		*end = 0;
-		on_line(cl, cl->in);
+		if (cl->skips)
+			nf_api_error(cl, NF_CODE_REFUSED, "the request is longer than %d "
+				     "characters: split the move", LINE_MAX_BYTES);
+		else
+			on_line(cl, cl->in);
+		cl->skips = false;
 		cl->in_len -= n;
 		memmove(cl->in, cl->in + n, cl->in_len);
 	}
 }
 
+static bool grow(struct nf_client *cl)
+{
+	size_t cap = cl->in_cap ? 2 * cl->in_cap : 4096;
+	char *grown = realloc(cl->in, cap);
+
+	if (!grown)
+		return false;
+	cl->in = grown;
+	cl->in_cap = cap;
+	return true;
+}
+
 static void receive(struct nf_client *cl)
 {
 	ssize_t n;
-	char *grown;
 
 	if (cl->in_len + 1 >= cl->in_cap) {
 		if (cl->in_cap >= LINE_MAX_BYTES) {
-			nf_warn("a request of nfctl was longer than %d bytes", LINE_MAX_BYTES);
+			cl->skips = true;
+			cl->in_len = 0;
+		} else if (!grow(cl)) {
 			cl->broken = true;
 			return;
 		}
-		cl->in_cap = cl->in_cap ? 2 * cl->in_cap : 4096;
-		grown = realloc(cl->in, cl->in_cap);
-		if (!grown) {
-			cl->broken = true;
-			return;
-		}
-		cl->in = grown;
 	}
 	n = recv(cl->fd, cl->in + cl->in_len, cl->in_cap - cl->in_len - 1, 0);
 	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))

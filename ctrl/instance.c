@@ -163,10 +163,8 @@ static bool on_hello(struct nf_helper *h, const struct nf_msg_hello *in)
 	if (!i) {
 		refuse(h, NULL, "it has no name");
 	} else if (in->version != NF_PROTO_VERSION) {
-		snprintf(text, sizeof(text), "nfxfer of %s speaks version %u of the protocol, this "
-			 "nfctrld version %u: install the same nfshim for both", in->name,
-			 in->version, NF_PROTO_VERSION);
-		refuse(h, i, text);
+		snprintf(text, sizeof(text), "nfxfer of %s", in->name);
+		refuse(h, i, nf_msg_version_why(text, in->version));
 	} else if (in->role != NF_ROLE_HELPER) {
 		refuse(h, i, "only nfxfer connects here");
 	} else if (i->helper) {

@@ -44,6 +44,12 @@ static int fail(const char *fmt, ...)
 	return EXIT_FAILURE;
 }
 
+static int wrong_usage(const char *what)
+{
+	fail("%s; see nfctrld --help", what);
+	return NF_CODE_USAGE;
+}
+
 static int attach(struct nf_ctrl *c, const char *config)
 {
 	char err[NF_SWITCH_ERR + 256];
@@ -178,13 +184,13 @@ int main(int argc, char **argv)
 			printf("nfctrld %s\n", NFSHIM_VERSION);
 			return 0;
 		default:
-			return NF_CODE_USAGE;
+			return wrong_usage("wrong option");
 		}
 	}
-	if (!config || optind < argc) {
-		fputs(usage, stderr);
-		return NF_CODE_USAGE;
-	}
+	if (optind < argc)
+		return wrong_usage("it takes options only");
+	if (!config)
+		return wrong_usage("which switch? Give --config FILE");
 	nf_log_init("nfctrld");
 	nf_pause_init("ctrl");
 	TAILQ_INIT(&c.moves);

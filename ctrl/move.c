@@ -236,12 +236,13 @@ int nf_move_abort(struct nf_move *m, const char *why, char *err, size_t errlen)
 	if (m->stage == NF_STAGE_ABORT)
 		return 0;
 	if (m->reported) {
-		snprintf(err, errlen, "move %" PRIu64 " is over: %s", m->id, nf_move_state_name(m));
+		snprintf(err, errlen, "move %" PRIu64 " is over: %s; there is nothing to abort",
+			 m->id, nf_move_state_name(m));
 		return -EPERM;
 	}
 	if (m->stage > NF_STAGE_PREPARE_SRC) {
-		snprintf(err, errlen, "the route of move %" PRIu64 " is set: it can only go on",
-			 m->id);
+		snprintf(err, errlen, "the route of move %" PRIu64 " is set: it can only go on; "
+			 "move the flows back afterwards", m->id);
 		return -EPERM;
 	}
 	nf_move_reason(m, "%s", why);

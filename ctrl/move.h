@@ -131,7 +131,8 @@ const char *nf_stage_name(enum nf_stage_id id);
 void nf_stage_enter(struct nf_move *m, enum nf_stage_id id);
 void nf_stage_advance(struct nf_move *m); /* as far as what has been seen allows */
 void nf_stage_late(struct nf_move *m);	  /* its deadline has passed */
-/* A helper's count of what went by: if the move gets on, a stall begins anew. */
+void nf_stage_moves(struct nf_move *m);	  /* it gets on: a stall begins anew */
+/* A helper's count of what went by, and the one before: does the move get on? */
 void nf_stage_progress(struct nf_move *m, const struct nf_rec_stats *was,
 		       const struct nf_rec_stats *is);
 

@@ -62,10 +62,12 @@ static int check_busy(const struct check *k, const struct nf_instance *i)
 	const struct nf_move *m = i->waiting ? i->waiting : i->move;
 
 	if (m && (i->waiting || m->stage != NF_STAGE_LINGER || m->state != NF_MOVE_DONE))
-		return refuse(k, -EBUSY, "%s is busy with move %" PRIu64, i->name, m->id);
+		return refuse(k, -EBUSY, "%s is busy with move %" PRIu64 ": wait until it is over, or "
+			      "'nfctl abort %" PRIu64 "'", i->name, m->id, m->id);
 	if (st->move && !nf_move_find(k->c, st->move))
 		return refuse(k, -EBUSY, "%s is busy with move %" PRIu64 " of an earlier nfctrld "
-			      "(%s)", i->name, st->move, nf_phase_name((enum nf_phase)st->phase));
+			      "(%s): it is ended within seconds if that is safe; else restart "
+			      "its nfxfer", i->name, st->move, nf_phase_name((enum nf_phase)st->phase));
 	return 0;
 }
 
@@ -108,8 +110,9 @@ static int check_other_moves(const struct check *k, const struct nf_space *s)
 
 	TAILQ_FOREACH(m, &k->c->moves, next)
 		if (m->stage < NF_STAGE_LINGER && nf_space_overlap(m->space, s))
-			return refuse(k, -EBUSY, "flows of this space may also be in '%s', busy "
-				      "with move %" PRIu64, m->space->text, m->id);
+			return refuse(k, -EBUSY, "flows of this space may also be in '%.200s', busy "
+				      "with move %" PRIu64 ": wait until it is over",
+				      m->space->text, m->id);
 	return 0;
 }
 
@@ -153,7 +156,8 @@ int nf_move_check(struct nf_ctrl *c, const char *src, const char *dst, const cha
 	if (!rc)
 		rc = check_known(&k, dst, &d);
 	if (!rc && s == d)
-		rc = refuse(&k, -EINVAL, "source and destination are both %s", src);
+		rc = refuse(&k, -EINVAL, "source and destination are both %s: name two instances",
+			    src);
 	if (!rc)
 		rc = check_space(&k, text, space);
 	if (!rc)
@@ -161,7 +165,8 @@ int nf_move_check(struct nf_ctrl *c, const char *src, const char *dst, const cha
 	if (!rc)
 		rc = check_instance(&k, d);
 	if (!rc && !d->listen[0])
-		rc = refuse(&k, -ENOTCONN, "the helper of %s gave no address to dial", d->name);
+		rc = refuse(&k, -ENOTCONN, "the helper of %s gave no address to dial: start it "
+			    "with --listen", d->name);
 	if (!rc)
 		rc = check_other_moves(&k, *space);
 	if (!rc)

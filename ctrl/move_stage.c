@@ -447,15 +447,20 @@ void nf_stage_advance(struct nf_move *m)
 		nf_stage_enter(m, st->next);
 }
 
+void nf_stage_moves(struct nf_move *m)
+{
+	if (m->stage == NF_STAGE_EXPORT || m->stage == NF_STAGE_COMMIT)
+		start_deadline(m);
+}
+
 /* Traffic alone is no progress: clones and stragglers come as long as packets do. */
 void nf_stage_progress(struct nf_move *m, const struct nf_rec_stats *was,
 		       const struct nf_rec_stats *is)
 {
 	bool state = was->flows != is->flows || was->records != is->records;
 
-	if ((m->stage == NF_STAGE_EXPORT && state) ||
-	    (m->stage == NF_STAGE_COMMIT && memcmp(was, is, sizeof(*was)) != 0))
-		start_deadline(m);
+	if (state || (m->stage == NF_STAGE_COMMIT && memcmp(was, is, sizeof(*was)) != 0))
+		nf_stage_moves(m);
 }
 
 void nf_stage_late(struct nf_move *m)

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -166,6 +167,17 @@ static int take_words(struct args *a, char **word, int n)
 	return fail(NF_CODE_USAGE, "there is no command '%s'; see 'nfctl --help'", cmd);
 }
 
+/* Errors of the command line follow --json too, wherever it stands. */
+static void look_for_json(int argc, char **argv)
+{
+	int opt;
+
+	/* "-": argv stays in its order. */
+	while ((opt = getopt_long(argc, argv, "-:", longs, NULL)) != -1)
+		json_wanted |= opt == 'j';
+	optind = 0; /* from the start again */
+}
+
 /* -1: go on; else the exit code. */
 static int parse(int argc, char **argv, struct args *a)
 {
@@ -173,13 +185,13 @@ static int parse(int argc, char **argv, struct args *a)
 	int opt, at = 0, rc;
 
 	json_object_set_new(a->req, "options", options);
-	while ((opt = getopt_long(argc, argv, "", longs, &at)) != -1) {
+	look_for_json(argc, argv);
+	while ((opt = getopt_long(argc, argv, ":", longs, &at)) != -1) {
 		switch (opt) {
 		case 'd':
 			a->dir = optarg;
 			break;
 		case 'j':
-			json_wanted = true;
 			break;
 		case 'w':
 			json_object_set_new(a->req, "wait", json_true());
@@ -195,10 +207,16 @@ static int parse(int argc, char **argv, struct args *a)
 		case 'V':
 			printf("nfctl %s\n", NFSHIM_VERSION);
 			return 0;
+		case ':':
+			return fail(NF_CODE_USAGE, "'%s' takes a value; see 'nfctl --help'",
+				    argv[optind - 1]);
 		default:
-			return NF_CODE_USAGE;
+			return fail(NF_CODE_USAGE, "there is no option '%s', or it takes no value; "
+				    "see 'nfctl --help'", argv[optind - 1]);
 		}
 	}
+	if (optind == argc && json_wanted)
+		return fail(NF_CODE_USAGE, "no command; see 'nfctl --help'");
 	if (optind == argc) {
 		fputs(usage, stderr);
 		return NF_CODE_USAGE;
@@ -278,8 +296,8 @@ static int talk(const struct args *a)
 	int rc = -1;
 
 	if (!f)
-		return fail(NF_CODE_UNREACHABLE, "no nfctrld answers in %s: %s", a->dir,
-			    strerror(errno));
+		return fail(NF_CODE_UNREACHABLE, "no nfctrld answers at %s/nfctl.sock: %s; start it, "
+			    "or say where it is with --dir", a->dir, strerror(errno));
 	json_dumpf(a->req, f, JSON_COMPACT);
 	fputc('\n', f);
 	if (fflush(f) == 0)
@@ -298,6 +316,7 @@ int main(int argc, char **argv)
 	struct args a = {.req = json_object()};
 	int rc;
 
+	signal(SIGPIPE, SIG_IGN); /* a controller that goes away is told about */
 	a.dir = getenv("NFSHIM_DIR");
 	if (!a.dir || !*a.dir)
 		a.dir = "/run/nfshim";

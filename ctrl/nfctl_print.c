@@ -220,7 +220,8 @@ static void summary(const json_t *r)
 	printf(", %lld clones (%s)", num(r, "clones"), bytes(num(r, "clone_bytes")));
 	if (num(r, "new_flows"))
 		printf(", %lld new flows", num(r, "new_flows"));
-	printf(", %lld packets held at most", num(r, "held_max"));
+	printf(", at most %lld packets held and %lld buffered", num(r, "held_max"),
+	       num(r, "buffered_max"));
 	if (num(r, "shared"))
 		printf(", %lld records shared with flows that stayed", num(r, "shared"));
 	if (num(r, "downgraded"))

@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -430,6 +431,18 @@ int nf_msg_decode(const uint8_t *body, size_t len, struct nf_msg *m)
 }
 
 /* ---- names ---- */
+
+const char *nf_msg_version_why(const char *who, uint32_t version)
+{
+	static char why[NF_NAME_MAX + 160];
+
+	if (version == NF_PROTO_VERSION)
+		return NULL;
+	snprintf(why, sizeof(why),
+		 "%.80s speaks version %u of the protocol, this side version %d: install the same "
+		 "nfshim for both", who, version, NF_PROTO_VERSION);
+	return why;
+}
 
 const char *nf_rec_name(enum nf_rec_type t)
 {

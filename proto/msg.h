@@ -144,6 +144,8 @@ int nf_msg_encode(const struct nf_msg *m, uint8_t **buf, size_t *len, size_t *ca
  * payload points into memory owned by the codec until the next call in this thread. */
 int nf_msg_decode(const uint8_t *body, size_t len, struct nf_msg *m);
 
+/* Why what said hello in @version is refused, NULL if it is ours. Valid until the next call. */
+const char *nf_msg_version_why(const char *who, uint32_t version);
 const char *nf_rec_name(enum nf_rec_type t);
 const char *nf_phase_name(enum nf_phase p);
 

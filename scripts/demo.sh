@@ -32,11 +32,11 @@ trace='' space='' pps=2000 seed='' keep='' json=false
 parse_options() {
 	while [ $# -gt 0 ]; do
 		case $1 in
-		--trace) trace=${2:?--trace needs a file} && shift ;;
-		--space) space=${2:?--space needs a flow space} && shift ;;
-		--pps) pps=${2:?--pps needs a number} && shift ;;
-		--seed) seed=${2:?--seed needs a number} && shift ;;
-		--keep) keep=${2:?--keep needs a directory} && shift ;;
+		--trace) needs 'a file' "$@" && trace=$2 && shift ;;
+		--space) needs 'a flow space' "$@" && space=$2 && shift ;;
+		--pps) needs 'a number' "$@" && pps=$2 && shift ;;
+		--seed) needs 'a number' "$@" && seed=$2 && shift ;;
+		--keep) needs 'a directory' "$@" && keep=$2 && shift ;;
 		--json) json=true ;;
 		-h | --help) print_help && exit 0 ;;
 		*) usage_error "unknown argument '$1'" ;;
@@ -53,15 +53,54 @@ parse_options() {
 	space=${space:-$PODS}
 }
 
+# child COMMAND...: in the background, so that a signal does not wait for its end.
+child() {
+	local status=0
+	"$@" &
+	running=$!
+	wait "$running" || status=$?
+	running=''
+	return "$status"
+}
+stop() {
+	trap '' INT TERM HUP
+	if [ -n "$running" ]; then
+		kill -TERM "$running" 2>/dev/null || true
+		wait "$running" || true
+	fi
+	exit 130
+}
+
 is_campus800() { [ "$(sha256sum <"$1")" = "$CAMPUS800  -" ]; }
 
 step() { printf '%s%s%s %s\n' "$bold" "$1" "$plain" "$2" >&2; }
 
+# clock COMMAND...: on a terminal, show that it goes on.
+clock() {
+	local status=0
+	if [ -z "$bold" ]; then
+		"$@"
+		return
+	fi
+	(for ((s = 1; ; s++)); do sleep 1 && printf '\r\e[K          %d s' "$s" >&2; done) &
+	ticks=$!
+	"$@" || status=$?
+	stop_clock
+	return "$status"
+}
+stop_clock() {
+	[ -n "$ticks" ] || return 0
+	kill "$ticks" 2>/dev/null || true
+	wait "$ticks" 2>/dev/null || true
+	ticks=''
+	printf '\r\e[K' >&2
+}
+
 install_and_build() {
 	step 'packages ' 'what is missing comes from apt-get'
-	install_packages "$work/apt.log" "${DEMO_PACKAGES[@]}"
+	clock install_packages "$work/apt.log" "${DEMO_PACKAGES[@]}"
 	step 'build    ' "$build"
-	build_tree "$build" "$work/build.log" "nfshim nfxfer nfctrld nfctl evcheck" -DCMAKE_BUILD_TYPE=Release
+	clock build_tree "$build" "$work/build.log" "nfshim nfxfer nfctrld nfctl evcheck" -DCMAKE_BUILD_TYPE=Release
 	if [ -n "${SUDO_UID:-}" ] && [ -n "${SUDO_GID:-}" ]; then
 		chown -R "$SUDO_UID:$SUDO_GID" "$build"
 	fi
@@ -69,7 +108,7 @@ install_and_build() {
 
 record() {
 	step 'trace    ' 'recording from nginx, a name server and some hundred clients (6 s)'
-	"$ROOT/scripts/lib/record.sh" "$work/recorded.pcap" "$seed" >&2
+	clock child "$ROOT/scripts/lib/record.sh" "$work/recorded.pcap" "$seed" >&2
 	trace=$work/recorded.pcap
 }
 
@@ -81,8 +120,9 @@ if [ -t 2 ]; then
 fi
 build=$ROOT/build-demo
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-trap 'exit 130' INT TERM HUP
+running='' ticks=''
+trap 'stop_clock; rm -rf "$work"' EXIT
+trap stop INT TERM HUP
 if [ -n "$keep" ]; then
 	mkdir -p "$keep"
 	keep=$(cd "$keep" && pwd)
@@ -94,10 +134,7 @@ options=(--build "$build" --trace "$trace" --space "$space" --pps "$pps" --seed 
 ! $json || options+=(--json)
 [ -z "$keep" ] || options+=(--keep "$keep")
 status=0
-"${FIRST[@]}" python3 "$ROOT/scripts/lib/demo_run.py" "${options[@]}" &
-runner=$!
-trap 'kill -TERM "$runner" 2>/dev/null; wait "$runner" || true; exit 130' INT TERM HUP
-wait "$runner" || status=$?
+child "${FIRST[@]}" python3 "$ROOT/scripts/lib/demo_run.py" "${options[@]}" || status=$?
 if [ -n "$keep" ]; then
 	cp "$work"/* "$keep"/
 fi

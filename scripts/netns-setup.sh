@@ -44,11 +44,11 @@ parse_options() {
 	while [ $# -gt 0 ]; do
 		case $1 in
 		up | down | status) command=$1 ;;
-		--instances) instances=${2:?--instances needs a number} && shift ;;
+		--instances) needs 'a number' "$@" && instances=$2 && shift ;;
 		--reference) reference=true ;;
-		--name) prefix=${2:?--name needs a prefix} && shift ;;
-		--dir) dir=${2:?--dir needs a directory} && shift ;;
-		--cpu) cpu=${2:?--cpu needs a number} && shift ;;
+		--name) needs 'a prefix' "$@" && prefix=$2 && shift ;;
+		--dir) needs 'a directory' "$@" && dir=$2 && shift ;;
+		--cpu) needs 'a number' "$@" && cpu=$2 && shift ;;
 		--json) json=true ;;
 		-h | --help) print_help && exit 0 ;;
 		*) usage_error "unknown argument '$1'" ;;

@@ -29,7 +29,7 @@ parse_options() {
 	while [ $# -gt 0 ]; do
 		case $1 in
 		--full) full=true ;;
-		--seed) seed=${2:?--seed needs a number} && shift ;;
+		--seed) needs 'a number' "$@" && seed=$2 && shift ;;
 		--list) list=true ;;
 		--no-build) build=false ;;
 		-h | --help) print_help && exit 0 ;;

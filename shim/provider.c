@@ -39,7 +39,7 @@ static int attach_adapter(const void *callback, const void *handle, void *user)
 	}
 	snprintf(nf_provider.why, sizeof(nf_provider.why),
 		 "no state hooks: %.80s registered none with nfshim_register(), and there is no "
-		 "adapter for it",
+		 "adapter for it; it can be watched, but not moved, until it does",
 		 program_invocation_short_name);
 	return -ENOTSUP;
 }

@@ -191,17 +191,13 @@ static int make_rings(struct guest *g)
 /* The helper's HELLO, checked. 0 or a sentence. */
 static const char *check_hello(const struct nf_msg *m)
 {
-	static char why[160];
+	const char *why;
 
 	if (m->type != NF_MSG_HELLO || m->hello.role != NF_ROLE_HELPER)
 		return "a helper says HELLO first";
-	if (m->hello.version != NF_PROTO_VERSION) {
-		snprintf(why, sizeof(why),
-			 "the shim speaks version %d of the protocol, this helper %u: install the "
-			 "same release of both",
-			 NF_PROTO_VERSION, m->hello.version);
+	why = nf_msg_version_why("this helper", m->hello.version);
+	if (why)
 		return why;
-	}
 	if (nf_inert)
 		return "the shim in this NF is inert; its messages on standard error say why";
 	return NULL;

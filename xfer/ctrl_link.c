@@ -109,8 +109,10 @@ static void asked(struct nf_ctrl_link *c)
 
 static const char *greeted(struct nf_ctrl_link *c, const struct nf_msg_hello *h)
 {
-	if (h->version != NF_PROTO_VERSION)
-		return "it is of another version: install the same nfshim for both";
+	const char *why = nf_msg_version_why("nfctrld", h->version);
+
+	if (why)
+		return why;
 	if (h->role != NF_ROLE_CONTROLLER)
 		return "what answers there is not a controller";
 	c->state = UP;

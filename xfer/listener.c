@@ -64,12 +64,14 @@ static bool same_token(const uint8_t *a, const uint8_t *b)
 
 static const char *check_hello(const struct nf_xmove *mv, const struct nf_msg *m)
 {
+	const char *why;
 	bool good;
 
 	if (m->type != NF_MSG_HELLO || m->hello.role != NF_ROLE_PEER)
 		return "not a source helper";
-	if (m->hello.version != NF_PROTO_VERSION)
-		return "the source helper is of another version: install the same nfshim for both";
+	why = nf_msg_version_why("the source helper", m->hello.version);
+	if (why)
+		return why;
 	good = same_token(m->hello.token, mv->b.token);
 	return good && m->hello.move == mv->b.move ? NULL : "wrong move or token";
 }

@@ -122,7 +122,7 @@ static int parse(int argc, char **argv, struct options *o)
 			puts("nfxfer " NFSHIM_VERSION);
 			return 0;
 		default:
-			fputs(usage, stderr);
+			fputs("nfxfer: see nfxfer --help\n", stderr);
 			return 2;
 		}
 	}

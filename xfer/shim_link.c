@@ -118,15 +118,13 @@ static int attach(struct nf_shim_link *s, const int *fd)
 static const char *take_hello(struct nf_shim_link *s, const struct nf_msg_hello *h)
 {
 	int fd[3], n = nf_conn_take_fds(s->c, fd, 3), err = -EPROTO;
-	const char *why = NULL;
+	const char *why = nf_msg_version_why("the shim", h->version);
 
-	if (h->version != NF_PROTO_VERSION)
-		why = "the shim is of another version: install the same nfshim for both";
-	else if (h->role != NF_ROLE_SHIM)
+	if (!why && h->role != NF_ROLE_SHIM)
 		why = "what answers there is not a shim";
-	else if (strcmp(h->name, s->x->name) != 0)
+	else if (!why && strcmp(h->name, s->x->name) != 0)
 		why = "the NF there has another name: give both the same (NFSHIM_NAME, --name)";
-	else if (n != 3)
+	else if (!why && n != 3)
 		why = "it sent no rings";
 	if (!why)
 		err = attach(s, fd);

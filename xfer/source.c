@@ -37,8 +37,8 @@ static int agreed(struct nf_xfer *x, const struct nf_msg *m)
 	else if (m->type != NF_MSG_HELLO || m->hello.role != NF_ROLE_PEER ||
 		 m->hello.move != mv->b.move)
 		why = "what answers there is not the destination of this move";
-	else if (m->hello.version != NF_PROTO_VERSION)
-		why = "it is of another version: install the same nfshim for both";
+	else
+		why = nf_msg_version_why("the destination helper", m->hello.version);
 	if (why) {
 		nf_stream_close(x, &mv->peer);
 		nf_xmove_peer_gone(x, why);

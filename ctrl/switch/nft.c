@@ -175,7 +175,8 @@ static int check_dev(const char *dev, char *err)
 {
 	if (if_nametoindex(dev))
 		return 0;
-	return fail(-ENODEV, err, "the switch has no device '%s'", dev);
+	return fail(-ENODEV, err, "the switch has no device '%s': make it, or correct the "
+		    "configuration", dev);
 }
 
 static int open_in_namespace(struct nf_switch *sw, char *err)
@@ -303,7 +304,8 @@ static int nft_attach(const struct nf_switch_conf *conf, struct nf_switch **out,
 	sw->raw = -1;
 	rc = nf_netns_open(&sw->ns, conf->netns);
 	if (rc)
-		fail(rc, err, "cannot open network namespace '%s': %s", conf->netns, strerror(-rc));
+		fail(rc, err, "cannot open network namespace '%s': %s: correct 'netns' of "
+			  "[switch], or make it", conf->netns, strerror(-rc));
 	if (!rc)
 		rc = choose_cpus(sw, err);
 	if (!rc)

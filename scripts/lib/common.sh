@@ -11,6 +11,8 @@ usage_error() {
 	note "${0##*/}: $* (see --help)"
 	exit 2
 }
+# needs WHAT OPTION [VALUE...]: an option without its value is wrong usage.
+needs() { [ -n "${3:-}" ] || usage_error "$2 needs $1"; }
 
 # The comment block on top of the script is its help text.
 print_help() {

@@ -79,15 +79,37 @@ class Demo:
             now = time.monotonic() - self.start
             if now >= until or self.replay.poll() is not None:
                 return
-            done = self.device(lab, "LAB_GEN_NS", "gen", "tx_packets")
-            bar = "#" * (done * 30 // max(sent, 1))
-            self.screen.progress("          [%-30s] %5.1f s  ids1 %s  ids2 %s packets" % (
-                bar, now, format(lab.rx("ids1"), ","), format(lab.rx("ids2"), ",")))
+            self.show_traffic(lab, sent)
             time.sleep(min(0.2, max(0.01, until - now)))
 
-    def move(self, lab, src, dst):
+    def show_traffic(self, lab, sent, doing=""):
+        now = time.monotonic() - self.start
+        bar = "#" * (self.device(lab, "LAB_GEN_NS", "gen", "tx_packets") * 30 // max(sent, 1))
+        self.screen.progress("          [%-30s] %5.1f s  ids1 %s  ids2 %s packets%s" % (
+            bar, now, format(lab.rx("ids1"), ","), format(lab.rx("ids2"), ","), doing))
+
+    def wait_for_move(self, lab, src, dst, sent):
+        """Exit code and result; over a second the person sees that it goes on."""
+        nfctl = lab.start_move(src, dst, self.args.space)
+        begin = time.monotonic()
+        while True:
+            try:
+                out = nfctl.communicate(timeout=0.2)[0]
+                break
+            except subprocess.TimeoutExpired:
+                took = time.monotonic() - begin
+                if took > 120:
+                    nfctl.kill()
+                elif took > 1:
+                    self.show_traffic(lab, sent, ", moving for %.1f s" % took)
+        try:
+            return nfctl.returncode, json.loads(out)
+        except ValueError:
+            return nfctl.returncode or 1, {"error": "nfctl gave no result"}
+
+    def move(self, lab, src, dst, sent):
         when = time.monotonic() - self.start
-        code, r = lab.nfctl("move", src, dst, self.args.space, "--wait")
+        code, r = self.wait_for_move(lab, src, dst, sent)
         if self.replay.poll() is not None:
             self.fault("the traffic ended before the move %s to %s did" % (src, dst))
         self.report["moves"].append(dict(r, at_s=round(when, 3), exit_code=code))
@@ -102,10 +124,12 @@ class Demo:
     def show_move(self, when, src, dst, r):
         get = lambda name: r.get(name) or 0  # noqa: E731
         self.screen.put("%8.1f s  moved %s -> %s in %.1f ms" % (when, src, dst, get("total_ms")), "bold")
-        self.screen.put("            %s and %s of theirs, %s bytes of state" % (
-            plural(get("flows"), "live flow"), plural(get("records"), "record"), format(get("state_bytes"), ",")))
-        self.screen.put("            %s reprocessed without output, at most %s held, %s new during the move" % (
-            plural(get("clones"), "packet"), format(get("held_max"), ","), plural(get("new_flows"), "flow")))
+        self.screen.put("            %s and %s that flows share: %s bytes of state, %d a flow" % (
+            plural(get("flows"), "live flow"), plural(get("records"), "record"), format(get("state_bytes"), ","),
+            get("state_bytes") // max(get("flows"), 1)))
+        self.screen.put("            %s reprocessed without output, at most %s held and %s buffered, %s new during the move" % (
+            plural(get("clones"), "packet"), format(get("held_max"), ","), format(get("buffered_max"), ","),
+            plural(get("new_flows"), "flow")))
         phases = ["%s %.1f" % (k[:-3], v) for k, v in (r.get("phases") or {}).items() if k.endswith("_ms")]
         if phases:
             self.screen.put("            phases in ms: " + ", ".join(phases))
@@ -122,9 +146,9 @@ class Demo:
                 time.sleep(0.005)
             self.start = time.monotonic()
             self.watch(lab, first, packets)
-            self.move(lab, "ids1", "ids2")
+            self.move(lab, "ids1", "ids2", packets)
             self.watch(lab, second, packets)
-            self.move(lab, "ids2", "ids1")
+            self.move(lab, "ids2", "ids1", packets)
             self.watch(lab, float("inf"), packets)
         finally:
             self.screen.clear()
@@ -228,6 +252,16 @@ def capture_counts(lab, name):
     return int(received.group(1)) if received else None, dropped
 
 
+def summary(report):
+    """The one line at the end."""
+    if not report["ok"]:
+        return "FAILED (seed %d)" % report["seed"]
+    moves = report["moves"]
+    return "OK: %s of %s flows in %s ms under %s packets: nothing missing, extra, doubled or reordered, no packet lost" % (
+        plural(len(moves), "move"), " and ".join(format(m["flows"], ",") for m in moves),
+        " and ".join("%.1f" % m["total_ms"] for m in moves), format(report["packets"]["sent"], ","))
+
+
 def arguments():
     p = argparse.ArgumentParser()
     for name in ("--build", "--trace", "--space"):
@@ -255,8 +289,7 @@ def main():
     report["ok"] = not report["faults"]
     for fault in report["faults"]:
         screen.put("FAULT     " + fault, "red")
-    screen.put("OK: nothing missing, extra, doubled or reordered, no packet lost" if report["ok"] else
-               "FAILED (seed %d)" % args.seed, "green" if report["ok"] else "red")
+    screen.put(summary(report), "green" if report["ok"] else "red")
     if args.json:
         print(json.dumps(report))
     return 0 if report["ok"] else 1

@@ -114,7 +114,10 @@ capture() {
 network
 servers
 capture
-ip netns exec "$cl" python3 "$HERE/clients.py" run --seed "$seed" --seconds "$SECONDS_OF_TRAFFIC" >"$tmp/clients.out" 2>&1 ||
+# In the background: a signal must not wait for their end.
+ip netns exec "$cl" python3 "$HERE/clients.py" run --seed "$seed" --seconds "$SECONDS_OF_TRAFFIC" >"$tmp/clients.out" 2>&1 &
+pids+=($!)
+wait "$!" ||
 	die "the clients failed: $(tail -n 5 "$tmp/clients.out")"
 stop_pid TERM 10 "$tcpdump_pid" || die "tcpdump did not end"
 grep -q '^0 packets dropped by kernel' "$tmp/tcpdump.err" || die "the recording lost packets"

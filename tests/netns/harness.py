@@ -57,7 +57,8 @@ class Lab:
     and nothing is accepted. @pause: the build has pause points, which arm() and release() serve.
     Without @nfrun NFs start without its checks, which are many processes."""
 
-    def __init__(self, build, nf="seqhash", nf_args=(), seed=None, pause=False, keep=None, evlog=True, distinct=False, nfrun=True):
+    def __init__(self, build, nf="seqhash", nf_args=(), seed=None, pause=False, keep=None, evlog=True, distinct=False,
+                 nfrun=True, instances=2):
         self.build, self.nfrun = os.path.abspath(build), nfrun
         self.nf, self.nf_args = nf, list(nf_args)
         self.random = random.Random(seed)
@@ -71,6 +72,7 @@ class Lab:
         for d in (self.run_dir, self.pause_dir, self.out):
             os.mkdir(d)
             os.chmod(d, 0o777)
+        self.instances = instances
         self.prefix = "nft-%d-%d" % (os.getpid(), random.randrange(10000))
         self.procs = {}
         self.env = {}
@@ -136,8 +138,8 @@ class Lab:
         shutil.rmtree(self.dir, ignore_errors=True)
 
     def netns(self, verb):
-        run(os.path.join(ROOT, "scripts", "netns-setup.sh"), verb, "--instances", "2", "--reference",
-            "--name", self.prefix, "--dir", os.path.join(self.dir, "lab"))
+        run(os.path.join(ROOT, "scripts", "netns-setup.sh"), verb, "--instances", str(self.instances),
+            "--reference", "--name", self.prefix, "--dir", os.path.join(self.dir, "lab"))
 
     # ---- processes ----
 
@@ -157,6 +159,12 @@ class Lab:
     def ns(self, name):
         return self.env["LAB_REF_NS"] if name == "ref" else self.env["LAB_NF%s_NS" % name[3:]]
 
+    def command(self, name):
+        """What runs as NF; for others to override."""
+        if self.nf == "prads":
+            return ["prads", "-i", "eth0", "-x", "-l", self.path(name + ".log")]
+        return [os.path.join(self.build, "tests/nf/seqhash"), "-i", "eth0"] + self.nf_args
+
     def start_nf(self, name):
         self.spawn_nf(name)
         self.wait_nf(name)
@@ -175,11 +183,7 @@ class Lab:
             return False
 
     def spawn_nf(self, name):
-        if self.nf == "prads":
-            cmd = ["prads", "-i", "eth0", "-x", "-l", self.path(name + ".log")]
-        else:
-            cmd = [os.path.join(self.build, "tests/nf/seqhash"), "-i", "eth0"] + self.nf_args
-        lib = os.path.join(self.build, "shim/libnfshim.so")
+        cmd, lib = self.command(name), os.path.join(self.build, "shim/libnfshim.so")
         if not self.nfrun:
             env = ["LD_PRELOAD=" + lib, "NFSHIM_NAME=" + name, "NFSHIM_DIR=" + self.run_dir]
             env += ["NFSHIM_EVLOG=" + self.path("%n.ev")] if self.evlog else []
