@@ -9,6 +9,7 @@
  */
 #include "in_pcap.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -111,6 +112,25 @@ static void on_packet(u_char *arg, const struct pcap_pkthdr *h, const u_char *da
 	nf_engine_packet(s, h, data);
 }
 
+/* pcap_next and pcap_next_ex come here with a callback of libpcap's own that only keeps the packet:
+ * the NF works on it after the call, outside any window. */
+static bool is_pcap_next(pcap_handler cb)
+{
+	Dl_info its, pcaps;
+
+	return dladdr((void *)cb, &its) && dladdr((void *)nf_real.pcap_dispatch, &pcaps) &&
+	       its.dli_fbase == pcaps.dli_fbase;
+}
+
+static void attach_provider(pcap_handler cb, pcap_t *p, u_char *user)
+{
+	if (is_pcap_next(cb))
+		nf_provider_refuse("the NF reads with pcap_next(): what it does with a packet after "
+				   "that call cannot be kept from its output");
+	else
+		nf_provider_attach((const void *)cb, p, user);
+}
+
 static void enter(struct nf_sink *s, pcap_t *p, pcap_handler cb, u_char *user)
 {
 	static bool entered;
@@ -131,7 +151,7 @@ static void enter(struct nf_sink *s, pcap_t *p, pcap_handler cb, u_char *user)
 	if (!entered) {
 		entered = true;
 		nf_rendezvous_ensure();
-		nf_provider_attach((const void *)cb, p, user);
+		attach_provider(cb, p, user);
 	}
 	nf_sink_now = s;
 	nf_engine_safe_point(s);

@@ -47,11 +47,6 @@ bool nf_shim_up(const struct nf_shim_link *s)
 	return s->state == UP;
 }
 
-const char *nf_shim_path(const struct nf_shim_link *s)
-{
-	return s->sa.sun_path;
-}
-
 const struct nf_msg_status *nf_shim_status(const struct nf_shim_link *s)
 {
 	return &s->status;
@@ -85,10 +80,11 @@ static void drop(struct nf_shim_link *s)
 /* The link ended or did not come about. The reason is logged once, until it was up again. */
 static void down(struct nf_shim_link *s, const char *why)
 {
-	bool was_up = s->state == UP;
+	bool was_up = s->state == UP, news;
 	char text[NF_TEXT_MAX];
 
 	snprintf(text, sizeof(text), "no NF under the shim at %s: %s", s->sa.sun_path, why);
+	news = was_up || strncmp(s->status.reason, text, sizeof(s->status.reason) - 1) != 0;
 	if (!s->told || was_up)
 		nf_warn("%s; trying again until one is there", text);
 	s->told = true;
@@ -98,10 +94,10 @@ static void down(struct nf_shim_link *s, const char *why)
 	if (s->delay_us > NF_XFER_RETRY_MAX)
 		s->delay_us = NF_XFER_RETRY_MAX;
 	s->retry_us = nf_loop_now_us() + s->delay_us;
-	if (was_up) {
+	if (was_up)
 		nf_xmove_shim_gone(s->x, why);
+	if (news)
 		nf_ctrl_status(s->x->ctrl, &s->status);
-	}
 }
 
 /* ---- what the shim says ---- */

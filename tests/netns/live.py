@@ -23,8 +23,8 @@ from harness import CAMPUS, POD, Failure, Invalid
 from move_run import MOST_INVALID, Case, count, many, unmoved
 
 CASES = {
-    "seqhash-pod-2000": Case("seqhash", POD, 2000),
-    "seqhash-all-2000": Case("seqhash", "all", 2000),
+    "seqhash-pod-2000": Case("seqhash", POD, 2000, 20),
+    "seqhash-all-2000": Case("seqhash", "all", 2000, 20),
     "prads-pod-2000": Case("prads", POD, 2000),
     "prads-all-2000": Case("prads", "all", 2000),
     "seqhash-pod-20000": Case("seqhash", POD, 20000, 20),

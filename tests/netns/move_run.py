@@ -5,9 +5,7 @@ import os
 import subprocess
 import time
 
-from harness import CAMPUS, Failure, Invalid, Lab, run
-
-MOST_INVALID = 4
+from harness import CAMPUS, Failure, Invalid, Lab, run, wait_for
 
 
 def count(trace):
@@ -47,6 +45,7 @@ def one(build, case, trace, sent, seed, moves):
     """One run. Results of the moves, what the oracles said. Failure or Invalid."""
     with Lab(build, case.nf, case.nf_args, seed=seed, distinct=case.distinct) as lab:
         replay = lab.replay(trace, case.pps)
+        wait_for("the first packets", lambda: lab.rx("ref") > 0)
         begin = time.monotonic()
         # Each move somewhere in its share of the run, so that all happen under traffic.
         share = sent / case.pps / (moves + 0.5)
