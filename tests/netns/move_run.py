@@ -7,6 +7,7 @@ import time
 
 from harness import CAMPUS, Failure, Invalid, Lab, run, wait_for
 
+MOST_INVALID = 4
 
 def count(trace):
     """Packets of a classic pcap file."""
@@ -99,7 +100,7 @@ def many(build, case, runs, seed, tmp, say):
         except Invalid as e:
             invalid += 1
             say("  invalid (seed %d): %s" % (n, e))
-            if invalid > max(4, runs // 6):
+            if invalid > max(MOST_INVALID, runs // 6):
                 raise Failure("%d invalid runs" % invalid) from e
             continue
         except (Failure, subprocess.SubprocessError) as e:

@@ -104,6 +104,8 @@ static const struct {
 	{"destination gone, state kept", WITHOUT, DELETE, 0, "gone D, 8 at S", 0},
 	{"destination gone, output twice", TWICE, OUT5, 0, "gone D, 8 at S", 1},
 	{"destination cut off, lives on", AT_S, OUT7, 0, "gone D", 0},
+	{"destination cut off, prints late", MOVE_TO, OUT7, OUT6, "gone D, moved to S", 0},
+	{"destination cut off, prints in disorder", MOVE_TO, OUT7, OUT6, "gone D, 8 at S", 1},
 	{"destination gone, two gaps", WITHOUT, OUT4, 0, "gone D, 8 at S", 1},
 	{"source gone", UNTIL, DELETE, 0, "gone S", 0},
 	{"source gone, clones lost with it", WITHOUT, CLONE3, 0, "gone S", 0},
@@ -267,6 +269,8 @@ int main(int argc, char **argv)
 		n = change(e, cases[i].change, cases[i].at, cases[i].arg);
 		if (strstr(cases[i].options, "8 at S"))
 			e[n - 1].log = S;
+		if (strstr(cases[i].options, "moved to S"))
+			e[cases[i].arg].log = S;
 		write_logs(e, n);
 		failed += check(cases[i].name, verdict(cases[i].options), cases[i].want);
 	}
