@@ -16,7 +16,8 @@
 #include "log.h"
 #include "move.h"
 
-#define LINE_MAX_BYTES 65536 /* longest request */
+#define LINE_MAX_BYTES	 65536	      /* longest request */
+#define UNREAD_MAX_BYTES (256u << 20) /* a client that does not read its answers is let go */
 
 static void client_close(struct nf_client *cl)
 {
@@ -61,7 +62,8 @@ void nf_api_send(struct nf_client *cl, const char *event, json_t *o)
 	text = json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(9));
 	json_decref(o);
 	n = text ? strlen(text) : 0;
-	grown = text ? realloc(cl->out, cl->out_len + n + 1) : NULL;
+	grown = text && cl->out_len + n < UNREAD_MAX_BYTES ? realloc(cl->out, cl->out_len + n + 1)
+							   : NULL;
 	if (!grown) {
 		free(text);
 		cl->broken = true;

@@ -254,9 +254,9 @@ static bool commit_done(const struct nf_move *m)
 
 static void commit_late(struct nf_move *m)
 {
-	nf_move_reason(m, "%s has not taken over within 30 s; the route stays with it, the state "
-		       "is kept at %s", nf_dst(m)->name, nf_src(m)->name);
-	nf_move_report(m, NF_MOVE_FAILED);
+	nf_move_reason(m, "%s has not taken over within 30 s; the route stays with it, and it goes "
+		       "on with what it was sent", nf_dst(m)->name);
+	nf_stage_enter(m, NF_STAGE_FINISH);
 }
 
 /* ---- the end ---- */

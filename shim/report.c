@@ -10,7 +10,10 @@ struct report {
 	struct nf_rec rec; /* followed by its payload */
 };
 
+#define MOST 1000000u /* a helper that reads nothing must not eat the NF's memory */
+
 static STAILQ_HEAD(, report) queue = STAILQ_HEAD_INITIALIZER(queue);
+static unsigned waiting;
 
 static bool push(const struct nf_rec *r, const void *payload)
 {
@@ -40,11 +43,12 @@ void nf_report(enum nf_rec_type t, uint64_t version, const struct nfshim_flow *f
 		r.flow = *f;
 	if (STAILQ_EMPTY(&queue) && push(&r, payload))
 		return;
-	q = malloc(sizeof(*q) + len);
+	q = waiting < MOST ? malloc(sizeof(*q) + len) : NULL;
 	if (!q) {
-		nf_engine_fail("out of memory");
+		nf_engine_fail(waiting < MOST ? "out of memory" : "nfxfer reads no reports");
 		return;
 	}
+	waiting++;
 	q->rec = r;
 	if (len)
 		memcpy(q + 1, payload, len);
@@ -65,6 +69,7 @@ bool nf_report_flush(void)
 		if (!push(&q->rec, q + 1))
 			return false;
 		STAILQ_REMOVE_HEAD(&queue, next);
+		waiting--;
 		free(q);
 	}
 	return true;
@@ -76,6 +81,7 @@ void nf_report_drop_all(void)
 
 	while ((q = STAILQ_FIRST(&queue))) {
 		STAILQ_REMOVE_HEAD(&queue, next);
+		waiting--;
 		free(q);
 	}
 }

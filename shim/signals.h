@@ -15,7 +15,7 @@ void nf_signals_disarm(void); /* runs what waited */
 bool nf_signals_pending(void); /* a handler (not of a sweep signal) waits */
 /* Run the handlers that wait, sweep signals excepted. At a safe point only. */
 void nf_signals_safe_point(void);
-/* Called before a deferred or immediate handler of TERM, INT, QUIT or HUP runs while armed. */
+/* Called before a deferred handler of TERM, INT or QUIT runs. */
 extern void (*nf_signals_on_terminate)(void);
 
 #endif
