@@ -266,7 +266,7 @@ class Lab:
     def replay(self, trace, pps, dev=None):
         """From the generator, or out of a device of the switch, behind its rules."""
         ns = self.env["LAB_SW_NS"] if dev else self.env["LAB_GEN_NS"]
-        # The default timer of tcpreplay spins, and takes a CPU from the three NFs.
+        # Read beforehand, or a slow disk makes bursts. The default timer spins, and takes a CPU from the NFs.
         return subprocess.Popen(["ip", "netns", "exec", ns, "tcpreplay", "-q", "--preload-pcap", "--timer=nano",
                                  "--pps=%d" % pps, "-i", dev or self.env["LAB_GEN_DEV"], trace],
                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

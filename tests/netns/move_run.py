@@ -9,6 +9,7 @@ from harness import CAMPUS, Failure, Invalid, Lab, run, wait_for
 
 MOST_INVALID = 4
 
+
 def count(trace):
     """Packets of a classic pcap file."""
     n, size = 0, os.path.getsize(trace)
@@ -42,23 +43,22 @@ class Case:
         self.distinct = nf == "prads" and seconds > 0
 
 
-def one(build, case, trace, sent, seed, moves):
-    """One run. Results of the moves, what the oracles said. Failure or Invalid."""
-    with Lab(build, case.nf, case.nf_args, seed=seed, distinct=case.distinct) as lab:
-        replay = lab.replay(trace, case.pps)
-        wait_for("the first packets", lambda: lab.rx("ref") > 0)
-        begin = time.monotonic()
-        # Each move somewhere in its share of the run, so that all happen under traffic.
-        share = sent / case.pps / (moves + 0.5)
-        results, src, dst = [], "ids1", "ids2"
-        for i in range(moves):
-            at = begin + share * (i + lab.random.uniform(0.2, 0.8))
-            time.sleep(max(0, at - time.monotonic()))
-            results.append(lab.move(src, dst, case.space, *case.options))
-            src, dst = dst, src
-        if replay.wait():
-            raise Invalid("tcpreplay failed")
-        return results, lab.finish(sent)
+def one(lab, case, trace, sent, moves):
+    """One run in a lab. Results of the moves, what the oracles said. Failure or Invalid."""
+    replay = lab.replay(trace, case.pps)
+    wait_for("the first packets", lambda: lab.counters("ref")[0] > lab.base["ref"][0])
+    begin = time.monotonic()
+    # Each move somewhere in its share of the run, so that all happen under traffic.
+    share = sent / case.pps / (moves + 0.5)
+    results, src, dst = [], "ids1", "ids2"
+    for i in range(moves):
+        at = begin + share * (i + lab.random.uniform(0.2, 0.8))
+        time.sleep(max(0, at - time.monotonic()))
+        results.append(lab.move(src, dst, case.space, *case.options))
+        src, dst = dst, src
+    if replay.wait():
+        raise Invalid("tcpreplay failed")
+    return results, lab.finish(sent)
 
 
 def unmoved(build, case, trace, sent, seed):
@@ -79,11 +79,13 @@ def unmoved(build, case, trace, sent, seed):
 
 def paired(build, case, trace, sent, seed):
     """A run without a move, then one with: packets that only the second lost are its fault."""
-    one(build, case, trace, sent, seed, 0)
-    try:
-        return one(build, case, trace, sent, seed, case.moves)
-    except Invalid as e:
-        raise Failure("packets were lost, but not in the run without a move: %s" % e) from e
+    with Lab(build, case.nf, case.nf_args, seed=seed, distinct=case.distinct) as lab:
+        one(lab, case, trace, sent, 0)
+        lab.again()
+        try:
+            return one(lab, case, trace, sent, case.moves)
+        except Invalid as e:
+            raise Failure("packets were lost, but not in the run without a move: %s" % e) from e
 
 
 def many(build, case, runs, seed, tmp, say):
