@@ -20,7 +20,7 @@
 
 #define NF_LIST_ID	(1ull << 63) /* ids of LIST stand above those of moves */
 #define NF_MOVES_KEPT	1000	     /* moves that are over and still shown */
-#define NF_MOVE_NAMED	1000	     /* unfinished flows kept by name */
+#define NF_MOVE_NAMED	2000	     /* unfinished flows kept by name */
 
 struct nf_move_options {
 	uint64_t buffer_packets, buffer_bytes;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #define COLUMNS 8
+#define NAMED	20 /* flows that a person is shown */
 
 static bool live; /* a progress line stands on the terminal */
 
@@ -198,10 +199,14 @@ static void unfinished(const json_t *r)
 	json_t *f;
 	size_t i;
 
-	json_array_foreach(a, i, f)
+	json_array_foreach(a, i, f) {
+		if (i == NAMED)
+			break;
 		printf("not fully caught up: %s\n", json_string_value(f));
-	if (all > (long long)json_array_size(a))
-		printf("not fully caught up: %lld more\n", all - (long long)json_array_size(a));
+	}
+	if (all > (long long)i)
+		printf("not fully caught up: %lld more; 'nfctl --json show %lld' names them\n",
+		       all - (long long)i, num(r, "id"));
 }
 
 /* The one line at the end. */

@@ -9,7 +9,7 @@
 #include "log.h"
 #include "xfer.h"
 
-#define UNFINISHED_NAMED 100 /* flows named one by one */
+#define UNFINISHED_NAMED 2000 /* flows named one by one */
 
 void nf_event_send(struct nf_xfer *x, const struct nf_msg_event *e)
 {
@@ -55,7 +55,7 @@ void nf_event_fill(const struct nf_rec *r, const uint8_t *payload, struct nf_msg
 		memcpy(&e->stats, payload, sizeof(e->stats));
 }
 
-/* Those beyond the first hundred are told by their number, with the next report. */
+/* Those beyond are told by their number, with the next report. */
 static void unfinished_rest(struct nf_xfer *x)
 {
 	struct nf_xmove *mv = &x->move;

@@ -282,12 +282,9 @@ class Fault:
         # and to nobody at all if its first packets die in S' capture.
         named |= self.began_late() | (set(out.lines["ref"]) - set(out.lines["ids1"])) if some else set()
 
-        # nfxfer names the first hundred and tells the number of all.
-        some_unnamed = some and self.told["unfinished_count"] > len(self.told["unfinished"])
-
         def may(flow):
             where = space_of(flow)
-            return where in mine or (where == "pod" and (lost or some_unnamed or (some and flow in named)))
+            return where in mine or (where == "pod" and (lost or (some and flow in named)))
         return may
 
     def began_late(self):
