@@ -138,8 +138,10 @@ class Lab:
         shutil.rmtree(self.dir, ignore_errors=True)
 
     def netns(self, verb):
-        run(os.path.join(ROOT, "scripts", "netns-setup.sh"), verb, "--instances", str(self.instances),
-            "--reference", "--name", self.prefix, "--dir", os.path.join(self.dir, "lab"))
+        """$NFSHIM_LAB_CPU pins the lab's devices, so that two labs can run beside each other."""
+        cpu = os.environ.get("NFSHIM_LAB_CPU")
+        run(os.path.join(ROOT, "scripts", "netns-setup.sh"), verb, "--instances", str(self.instances), "--reference",
+            "--name", self.prefix, "--dir", os.path.join(self.dir, "lab"), *(["--cpu", cpu] if cpu else []))
 
     # ---- processes ----
 
