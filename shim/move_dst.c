@@ -220,6 +220,7 @@ static bool hold(const struct nf_packet_view *p, const struct nfshim_flow *key, 
 			nf_move_fail(-ENOBUFS, "the hold was full before the route changed: "
 					       "packets of the space already reach the destination");
 			failed();
+			release(s); /* those before it */
 			return true;
 		}
 		if (nf_hold_empty(h)) { /* larger than the whole hold */
