@@ -131,7 +131,7 @@ static void attach_provider(pcap_handler cb, pcap_t *p, u_char *user)
 		nf_provider_attach((const void *)cb, p, user);
 }
 
-static void enter(struct nf_sink *s, pcap_t *p, pcap_handler cb, u_char *user)
+static void enter(struct nf_sink *s, pcap_t *p, int cnt, pcap_handler cb, u_char *user)
 {
 	static bool entered;
 	struct nf_capture *c = nf_capture_find(p, true);
@@ -139,6 +139,7 @@ static void enter(struct nf_sink *s, pcap_t *p, pcap_handler cb, u_char *user)
 	memset(s, 0, sizeof(*s));
 	s->cb = cb;
 	s->user = user;
+	s->limit = cnt > 0 ? cnt : 0;
 	s->handle = p;
 	s->linktype = nf_real.pcap_datalink(p);
 	s->snaplen = nf_real.pcap_snapshot(p);
@@ -178,7 +179,6 @@ static int loop_counted(struct nf_sink *s, int cnt)
 {
 	int n;
 
-	s->limit = cnt;
 	while (s->delivered < cnt) {
 		n = nf_real.pcap_dispatch(s->handle, cnt - s->delivered, on_packet, (u_char *)s);
 		if (n == PCAP_ERROR_BREAK && !s->broken && s->delivered >= cnt)
@@ -198,7 +198,7 @@ int pcap_loop(pcap_t *p, int cnt, pcap_handler cb, u_char *user)
 
 	if (!ours())
 		return nf_real.pcap_loop(p, cnt, cb, user);
-	enter(&s, p, cb, user);
+	enter(&s, p, cnt, cb, user);
 	if (cnt > 0)
 		rc = loop_counted(&s, cnt);
 	else
@@ -213,8 +213,7 @@ int pcap_dispatch(pcap_t *p, int cnt, pcap_handler cb, u_char *user)
 
 	if (!ours())
 		return nf_real.pcap_dispatch(p, cnt, cb, user);
-	enter(&s, p, cb, user);
-	s.limit = cnt > 0 ? cnt : 0;
+	enter(&s, p, cnt, cb, user);
 	before = s.delivered;
 	if (before && (!s.live || !nf_capture_readable(p)))
 		return leave(&s, before, false); /* nothing else is there: do not block */

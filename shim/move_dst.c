@@ -213,9 +213,8 @@ static void downgrade_head(struct nf_sink *s)
 static bool hold(const struct nf_packet_view *p, const struct nfshim_flow *key, struct nf_sink *s)
 {
 	struct nf_hold *h = &nf_move.hold;
-	int err;
 
-	while ((err = nf_hold_push(h, key, p->h, p->data, p->id)) == -ENOSPC) {
+	while (nf_hold_full(h, p->h->caplen)) {
 		if (nf_move.phase < NF_PHASE_READY) {
 			nf_move_fail(-ENOBUFS, "the hold was full before the route changed: "
 					       "packets of the space already reach the destination");
@@ -223,13 +222,15 @@ static bool hold(const struct nf_packet_view *p, const struct nfshim_flow *key, 
 			release(s); /* those before it */
 			return true;
 		}
+		if (nf_sink_full(s))
+			break; /* over the cap, by no more than one input call brings */
 		if (nf_hold_empty(h)) { /* larger than the whole hold */
 			downgrade(key);
 			return true;
 		}
 		downgrade_head(s);
 	}
-	if (err) {
+	if (nf_hold_push(h, key, p->h, p->data, p->id)) {
 		nf_engine_fail("out of memory for the hold");
 		return true;
 	}
