@@ -654,11 +654,18 @@ void nf_dst_link_lost(void)
 	nf_move.forgotten = nf_move.failed = nf_move.cut = true;
 }
 
+/* The input ended. An NF that only broke off may come back for what was held, if that is its own. */
 void nf_dst_quit(void)
 {
+	bool ours;
+
 	if (nf_move.phase == NF_PHASE_LINGER)
 		return;
 	nf_move_fail(-ESHUTDOWN, "the destination NF ended during the move");
-	forget_flows(true);
-	drop_held(ESHUTDOWN);
+	ours = all_is_ours();
+	if (!nf_move.forgotten || !ours)
+		forget_flows(true);
+	nf_move.forgotten = true;
+	if (!ours)
+		drop_held(ESHUTDOWN);
 }
