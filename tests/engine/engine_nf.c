@@ -126,14 +126,12 @@ static void obey(enum play_what what)
 			usleep(200);
 		break;
 	case PLAY_QUIT:
+		received();
 		quit = true;
 		pcap_breakloop(handle);
 		break;
 	case PLAY_BREAK:
 		pcap_breakloop(handle);
-		break;
-	case PLAY_STATS:
-		received();
 		break;
 	case PLAY_REGISTER:
 		note(PLAY_REGISTERED, 0, nfshim_register ? nfshim_register(&hooks, NULL) : 0);

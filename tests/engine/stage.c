@@ -6,13 +6,17 @@
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
+#include <netpacket/packet.h>
 #include <pcap/pcap.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -28,7 +32,8 @@ struct stage_rec *stage_got;
 unsigned stage_ngot;
 
 static char dir[64];
-static pid_t nf;
+static pid_t nf; /* 0: ended */
+static int nf_status;
 static struct nf_msg msg;
 
 static struct {
@@ -59,6 +64,11 @@ static const char *path(const char *file)
 }
 
 /* ---- before and after ---- */
+
+bool stage_own_net(void)
+{
+	return geteuid() == 0 && unshare(CLONE_NEWNET) == 0;
+}
 
 void stage_setup(void)
 {
@@ -164,6 +174,23 @@ static void write_trace(void)
 	pcap_close(p);
 }
 
+void trace_send(const char *interface)
+{
+	struct sockaddr_ll to = {.sll_family = AF_PACKET,
+				 .sll_ifindex = (int)if_nametoindex(interface)};
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+	uint8_t frame[PLAY_FRAME];
+
+	ck_assert_int_ge(fd, 0);
+	for (unsigned i = 0; i < nframes; i++) {
+		make_frame(frame, i);
+		ck_assert_int_eq(
+			sendto(fd, frame, sizeof(frame), 0, (struct sockaddr *)&to, sizeof(to)),
+			sizeof(frame));
+	}
+	close(fd);
+}
+
 /* ---- the NF ---- */
 
 static void touch(const char *file)
@@ -227,22 +254,22 @@ static void died(int st)
 	int fd = open(path("errors"), O_RDONLY | O_CLOEXEC);
 	ssize_t n = read(fd, said, sizeof(said) - 1);
 
-	nf = 0;
 	said[n > 0 ? n : 0] = 0;
 	ck_abort_msg("the NF ended, %s %d: %s", WIFSIGNALED(st) ? "signal" : "exit code",
 		     WIFSIGNALED(st) ? WTERMSIG(st) : WEXITSTATUS(st), said);
 }
 
-/* A step of waiting for what must come while the NF lives. */
+/* A step of waiting for what must come. When the NF has ended there is one more look. */
 static void step(long end, const char *what, unsigned n)
 {
-	int st;
-
+	if (!nf)
+		died(nf_status);
 	if (now_ms() > end)
 		ck_abort_msg("%s %u never came", what, n);
-	if (waitpid(nf, &st, WNOHANG) == nf)
-		died(st);
-	usleep(500);
+	if (waitpid(nf, &nf_status, WNOHANG) == nf)
+		nf = 0;
+	else
+		usleep(500);
 }
 
 void nf_reaches(unsigned packet)
@@ -271,19 +298,36 @@ void nf_waits_in(unsigned packet)
 	}
 }
 
+static void wait_for(enum play_event event, unsigned n)
+{
+	long end = now_ms() + PATIENCE_MS;
+
+	while (diary_count(event) < n)
+		step(end, "packet", n);
+}
+
+void nf_gets(unsigned packets)
+{
+	wait_for(PLAY_PACKET, packets);
+}
+
+void nf_gets_clones(unsigned clones)
+{
+	wait_for(PLAY_CLONE, clones);
+}
+
 void nf_ends(void)
 {
 	long end = now_ms() + PATIENCE_MS;
-	int st;
 
-	while (waitpid(nf, &st, WNOHANG) == 0) {
+	while (nf && waitpid(nf, &nf_status, WNOHANG) == 0) {
 		if (now_ms() > end)
 			ck_abort_msg("the NF does not end");
 		usleep(500);
 	}
-	if (!WIFEXITED(st) || WEXITSTATUS(st))
-		died(st);
 	nf = 0;
+	if (!WIFEXITED(nf_status) || WEXITSTATUS(nf_status))
+		died(nf_status);
 }
 
 /* ---- the helper ---- */
@@ -319,12 +363,23 @@ static const char *link_to_shim(void)
 	return why;
 }
 
+static void ask(void)
+{
+	struct nf_msg m = {.type = NF_MSG_ASK};
+
+	ck_assert_int_eq(nf_conn_send(helper.conn, &m), 0);
+	ck_assert_int_eq(nf_conn_recv_wait(helper.conn, &msg, PATIENCE_MS), 0);
+	ck_assert_int_eq(msg.type, NF_MSG_STATUS);
+}
+
+/* The hello is answered a moment before the packet thread can see the rings, a question is not. */
 void helper_up(void)
 {
 	const char *why = link_to_shim();
 
 	if (why)
 		ck_abort_msg("refused: %s", why);
+	ask();
 }
 
 const char *helper_refused(void)
@@ -356,14 +411,11 @@ void helper_gone(void)
 
 void helper_waits_for_idle(void)
 {
-	struct nf_msg ask = {.type = NF_MSG_ASK};
 	long end = now_ms() + PATIENCE_MS;
 
 	do {
 		step(end, "the end of move", STAGE_MOVE);
-		ck_assert_int_eq(nf_conn_send(helper.conn, &ask), 0);
-		ck_assert_int_eq(nf_conn_recv_wait(helper.conn, &msg, PATIENCE_MS), 0);
-		ck_assert_int_eq(msg.type, NF_MSG_STATUS);
+		ask();
 	} while (!msg.status.input || msg.status.side != NF_SIDE_NONE);
 }
 

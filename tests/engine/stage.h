@@ -27,6 +27,8 @@ extern struct client helper;
 extern struct stage_rec *stage_got; /* all since stage_setup */
 extern unsigned stage_ngot;
 
+/* For the whole program: a network namespace. False: not allowed to. */
+bool stage_own_net(void);
 void stage_setup(void);
 void stage_teardown(void);
 
@@ -34,13 +36,16 @@ void stage_teardown(void);
 void trace(const char *words);
 void trace_rounds(unsigned rounds, unsigned flows); /* 0 1 2 … 0 1 2 … */
 unsigned trace_len(void);
+void trace_send(const char *interface);
 
 /* @pauses: numbers of packets, with commas. @where NULL: the trace. */
 void nf_start(const char *reader, int cnt, const char *pauses, const char *where);
 void nf_reaches(unsigned packet);
 void nf_goes_on(unsigned packet);  /* reaches, and does not stop any more */
 void nf_waits_in(unsigned packet); /* a PLAY_WAIT packet: in the NF's callback */
-void nf_ends(void);		   /* by itself, with exit code 0 */
+void nf_gets(unsigned packets);	   /* at least so many, all in all */
+void nf_gets_clones(unsigned clones);
+void nf_ends(void); /* by itself, with exit code 0 */
 
 void helper_up(void);
 /* The connection ends, as when the helper dies; the shim has seen it, its packet thread maybe not.
