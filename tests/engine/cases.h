@@ -12,5 +12,6 @@
 void add_source_cases(TCase *t);
 void add_destination_cases(TCase *t);
 void add_input_cases(TCase *t);
+void add_live_cases(TCase *t);
 
 #endif

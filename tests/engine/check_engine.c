@@ -4,10 +4,19 @@
 
 #include "cases.h"
 
+static void add_case(Suite *s, const char *name, void (*tests)(TCase *))
+{
+	TCase *t = tcase_create(name);
+
+	tcase_add_checked_fixture(t, stage_setup, stage_teardown);
+	tcase_set_timeout(t, 90);
+	tests(t);
+	suite_add_tcase(s, t);
+}
+
 int main(int argc, char **argv)
 {
 	Suite *s = suite_create("engine");
-	TCase *t = tcase_create("engine");
 	SRunner *r;
 	int failed;
 
@@ -17,12 +26,13 @@ int main(int argc, char **argv)
 	}
 	stage_shim = argv[1];
 	stage_nf = argv[2];
-	tcase_add_checked_fixture(t, stage_setup, stage_teardown);
-	tcase_set_timeout(t, 90);
-	add_source_cases(t);
-	add_destination_cases(t);
-	add_input_cases(t);
-	suite_add_tcase(s, t);
+	add_case(s, "source", add_source_cases);
+	add_case(s, "destination", add_destination_cases);
+	add_case(s, "input", add_input_cases);
+	if (stage_own_net())
+		add_case(s, "live", add_live_cases);
+	else
+		printf("without live captures: they need root\n");
 	r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);
 	failed = srunner_ntests_failed(r);

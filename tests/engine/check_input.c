@@ -105,7 +105,8 @@ START_TEST(hold_full_and_call_full)
 }
 END_TEST
 
-/* The NF breaks off in a packet that was held. */
+/* The NF breaks off in a packet that was held, and comes back for the rest. What came with the move
+ * is deleted once; what the NF makes of its own packets stays. */
 START_TEST(break_in_a_held_packet)
 {
 	bool dispatch = _i;
@@ -116,6 +117,7 @@ START_TEST(break_in_a_held_packet)
 	nf_start(readers[dispatch], -1, "0,10", NULL);
 	nf_reaches(0);
 	begin_dst(1000);
+	send_state(1, 0, 7);
 	nf_goes_on(0);
 	nf_reaches(10);
 	ck_assert_uint_eq(diary_count(PLAY_PACKET), 0);
@@ -123,6 +125,7 @@ START_TEST(break_in_a_held_packet)
 	nf_gets(5);
 	nf_goes_on(10);
 	everything_came();
+	ck_assert_uint_eq(diary_of(PLAY_DEL, 1), 1);
 	at = diary_find(PLAY_PACKET, 1, (unsigned)diary_find(PLAY_PACKET, 1, 0) + 1);
 	ck_assert_int_eq(play->diary[at].n, 4);
 	ck_assert_int_eq(play->diary[at + 1].event, PLAY_RETURN);
@@ -150,18 +153,55 @@ START_TEST(pcap_next_is_refused)
 }
 END_TEST
 
+/* The NF reads by pcap_dispatch first. */
+START_TEST(pcap_next_in_a_move)
+{
+	trace("0 1 2 0 1 2");
+	nf_start("next", 3, "2", NULL);
+	helper_up();
+	nf_reaches(2);
+	send_begin(NF_REC_BEGIN_SRC, NULL);
+	expect(NF_REC_BEGUN);
+	nf_goes_on(2);
+	expect_failed("pcap_next");
+	everything_came();
+}
+END_TEST
+
 static void shell(const char *command)
 {
 	if (system(command))
 		ck_abort_msg("%s", command);
 }
 
+static void make_link(void)
+{
+	shell("echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6 && "
+	      "ip link add name nf0 type veth peer name sw0 && ip link set nf0 up && "
+	      "ip link set sw0 up");
+}
+
+static void remove_link(void)
+{
+	shell("ip link del nf0");
+}
+
+/* Nothing comes in: it is told while the NF waits. */
+START_TEST(pcap_next_ex_waits)
+{
+	trace("0 1 0q");
+	nf_start("next_ex", 0, "", "live:nf0");
+	helper_up();
+	send_begin(NF_REC_BEGIN_SRC, NULL);
+	expect_failed("pcap_next");
+	trace_send("sw0");
+	everything_came();
+}
+END_TEST
+
 /* A capture without filter: MARK is not among the packets that pcap_stats counts. */
 START_TEST(stats_without_marks)
 {
-	shell("echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6 && "
-	      "ip link add name nf0 type veth peer name sw0 && ip link set nf0 up && ip link set "
-	      "sw0 up");
 	trace("0 1 MARK 2 MARK MARK 0 1q");
 	nf_start("loop", -1, "", "live:nf0");
 	helper_up();
@@ -180,6 +220,12 @@ void add_input_cases(TCase *t)
 	tcase_add_loop_test(t, hold_full_and_call_full, 0, 2);
 	tcase_add_loop_test(t, break_in_a_held_packet, 0, 2);
 	tcase_add_loop_test(t, pcap_next_is_refused, 0, 2);
-	if (stage_own_net())
-		tcase_add_test(t, stats_without_marks);
+	tcase_add_test(t, pcap_next_in_a_move);
+}
+
+void add_live_cases(TCase *t)
+{
+	tcase_add_checked_fixture(t, make_link, remove_link);
+	tcase_add_test(t, pcap_next_ex_waits);
+	tcase_add_test(t, stats_without_marks);
 }

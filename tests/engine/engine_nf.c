@@ -5,6 +5,8 @@
  *
  *   engine_nf DIARY READER CNT FILE|live:INTERFACE      READER: loop dispatch next next_ex
  *
+ * next: CNT packets by pcap_dispatch first.
+ *
  * Its output is a line for each packet, which the shim must drop for clones.
  */
 #include <errno.h>
@@ -190,11 +192,13 @@ static void read_by_dispatch(int cnt)
 	} while (!quit && (rc > 0 || rc == PCAP_ERROR_BREAK));
 }
 
-static void read_by_next(void)
+static void read_by_next(int cnt)
 {
 	struct pcap_pkthdr h;
 	const u_char *data;
 
+	if (cnt)
+		pcap_dispatch(handle, cnt, on_packet, NULL);
 	while (!quit && (data = pcap_next(handle, &h)))
 		work(&h, data);
 }
@@ -203,9 +207,11 @@ static void read_by_next_ex(void)
 {
 	struct pcap_pkthdr *h;
 	const u_char *data;
+	int rc;
 
-	while (!quit && pcap_next_ex(handle, &h, &data) == 1)
-		work(h, data);
+	while (!quit && (rc = pcap_next_ex(handle, &h, &data)) >= 0)
+		if (rc == 1)
+			work(h, data);
 }
 
 static void open_input(const char *where)
@@ -259,7 +265,7 @@ int main(int argc, char **argv)
 	else if (!strcmp(argv[2], "dispatch"))
 		read_by_dispatch(cnt);
 	else if (!strcmp(argv[2], "next"))
-		read_by_next();
+		read_by_next(cnt);
 	else
 		read_by_next_ex();
 	for (unsigned i = 0; i < PLAY_FLOWS; i++)
