@@ -8,7 +8,7 @@ static void add_case(Suite *s, const char *name, void (*tests)(TCase *))
 {
 	TCase *t = tcase_create(name);
 
-	tcase_add_checked_fixture(t, stage_setup, stage_teardown);
+	tcase_add_checked_fixture(t, stage_setup, NULL);
 	tcase_set_timeout(t, 90);
 	tests(t);
 	suite_add_tcase(s, t);
@@ -33,9 +33,11 @@ int main(int argc, char **argv)
 		add_case(s, "live", add_live_cases);
 	else
 		printf("without live captures: they need root\n");
+	stage_begin();
 	r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);
 	failed = srunner_ntests_failed(r);
 	srunner_free(r);
+	stage_end();
 	return failed != 0;
 }

@@ -2,10 +2,10 @@
 #include "stage.h"
 
 #include <ctype.h>
-#include <dirent.h>
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <net/if.h>
 #include <netpacket/packet.h>
 #include <pcap/pcap.h>
@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -31,7 +32,7 @@ struct client helper;
 struct stage_rec *stage_got;
 unsigned stage_ngot;
 
-static char dir[64];
+static char top[64], dir[80];
 static pid_t nf; /* 0: ended */
 static int nf_status;
 static struct nf_msg msg;
@@ -70,11 +71,40 @@ bool stage_own_net(void)
 	return geteuid() == 0 && unshare(CLONE_NEWNET) == 0;
 }
 
+static const char *base(void)
+{
+	const char *tmp = getenv("TMPDIR");
+
+	return tmp && strlen(tmp) < 40 ? tmp : "/tmp";
+}
+
+void stage_begin(void)
+{
+	snprintf(top, sizeof(top), "%s/check_engine.XXXXXX", base());
+	if (!mkdtemp(top)) {
+		perror(top);
+		exit(1);
+	}
+}
+
+static int remove_one(const char *file, const struct stat *st, int type, struct FTW *at)
+{
+	(void)st;
+	(void)type;
+	(void)at;
+	return remove(file);
+}
+
+void stage_end(void)
+{
+	nftw(top, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
 void stage_setup(void)
 {
 	int fd;
 
-	strcpy(dir, "/tmp/check_engine.XXXXXX");
+	snprintf(dir, sizeof(dir), "%s/XXXXXX", top);
 	ck_assert_ptr_nonnull(mkdtemp(dir));
 	fd = open(path("diary"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	ck_assert_int_ge(fd, 0);
@@ -84,24 +114,6 @@ void stage_setup(void)
 	close(fd);
 	stage_got = calloc(GOT_MAX, sizeof(*stage_got));
 	ck_assert_ptr_nonnull(stage_got);
-}
-
-void stage_teardown(void)
-{
-	struct dirent *e;
-	DIR *d;
-
-	if (nf > 0) {
-		kill(nf, SIGKILL);
-		waitpid(nf, NULL, 0);
-	}
-	d = opendir(dir);
-	while (d && (e = readdir(d)))
-		if (*e->d_name != '.')
-			unlink(path(e->d_name));
-	if (d)
-		closedir(d);
-	rmdir(dir);
 }
 
 /* ---- the trace ---- */
@@ -235,6 +247,7 @@ void nf_start(const char *reader, int cnt, const char *pauses, const char *where
 	ck_assert_int_ge(nf, 0);
 	if (nf)
 		return;
+	prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that fails just ends */
 	redirect(1, "output");
 	redirect(2, "errors");
 	setenv("NFSHIM_DIR", dir, 1);

@@ -27,10 +27,13 @@ extern struct client helper;
 extern struct stage_rec *stage_got; /* all since stage_setup */
 extern unsigned stage_ngot;
 
-/* For the whole program: a network namespace. False: not allowed to. */
+/* For the whole program: where all its files are. */
+void stage_begin(void);
+void stage_end(void);
+/* Move this process to a network namespace of its own. False: not allowed to. */
 bool stage_own_net(void);
+/* For each test. */
 void stage_setup(void);
-void stage_teardown(void);
 
 /* Append packets to the trace: words of a flow's digit and letters of enum play_what, or MARK. */
 void trace(const char *words);
