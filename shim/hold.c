@@ -20,13 +20,16 @@ bool nf_hold_empty(const struct nf_hold *h)
 	return h->packets == 0;
 }
 
+bool nf_hold_full(const struct nf_hold *h, uint32_t caplen)
+{
+	return h->packets >= h->max_packets || h->bytes + caplen > h->max_bytes;
+}
+
 int nf_hold_push(struct nf_hold *h, const struct nfshim_flow *f, const struct pcap_pkthdr *ph,
 		 const uint8_t *data, uint64_t id)
 {
 	struct nf_held *e;
 
-	if (f && (h->packets >= h->max_packets || h->bytes + ph->caplen > h->max_bytes))
-		return -ENOSPC;
 	e = malloc(sizeof(*e) + ph->caplen);
 	if (!e)
 		return -ENOMEM;

@@ -32,13 +32,15 @@ struct nf_hold {
 
 void nf_hold_init(struct nf_hold *h, uint64_t max_packets, uint64_t max_bytes);
 bool nf_hold_empty(const struct nf_hold *h);
-/* Copy a packet of flow @f to the end; of none (NULL): it only waits its turn, and no cap counts.
- * 0, -ENOSPC (a cap), -ENOMEM. */
+/* A packet of @caplen bytes would be over a cap. */
+bool nf_hold_full(const struct nf_hold *h, uint32_t caplen);
+/* Copy a packet of flow @f to the end, whatever the caps; of none (NULL): it only waits its turn.
+ * 0 or -ENOMEM. */
 int nf_hold_push(struct nf_hold *h, const struct nfshim_flow *f, const struct pcap_pkthdr *ph,
 		 const uint8_t *data, uint64_t id);
 struct nf_held *nf_hold_head(struct nf_hold *h);
 struct nf_held *nf_hold_pop(struct nf_hold *h); /* caller frees */
-void nf_hold_append(struct nf_hold *h, struct nf_held *e); /* gives @e away; no cap counts */
+void nf_hold_append(struct nf_hold *h, struct nf_held *e); /* gives @e away */
 void nf_hold_take(struct nf_hold *h, struct nf_hold *from); /* all packets of @from, to the end */
 void nf_hold_clear(struct nf_hold *h);
 

@@ -9,7 +9,6 @@
  */
 #include "in_pcap.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -112,46 +111,33 @@ static void on_packet(u_char *arg, const struct pcap_pkthdr *h, const u_char *da
 	nf_engine_packet(s, h, data);
 }
 
-/* pcap_next and pcap_next_ex come here with a callback of libpcap's own that only keeps the packet:
- * the NF works on it after the call, outside any window. */
-static bool is_pcap_next(pcap_handler cb)
+static struct nf_capture *find_capture(pcap_t *p)
 {
-	Dl_info its, pcaps;
+	struct nf_capture *c = nf_capture_find(p, true);
 
-	return dladdr((void *)cb, &its) && dladdr((void *)nf_real.pcap_dispatch, &pcaps) &&
-	       its.dli_fbase == pcaps.dli_fbase;
+	if (c)
+		c->fd = nf_real.pcap_file(p) ? -1 : nf_real.pcap_get_selectable_fd(p);
+	return c;
 }
 
-static void attach_provider(pcap_handler cb, pcap_t *p, u_char *user)
-{
-	if (is_pcap_next(cb))
-		nf_provider_refuse("the NF reads with pcap_next(): what it does with a packet after "
-				   "that call cannot be kept from its output");
-	else
-		nf_provider_attach((const void *)cb, p, user);
-}
-
-static void enter(struct nf_sink *s, pcap_t *p, pcap_handler cb, u_char *user)
+static void enter(struct nf_sink *s, pcap_t *p, int cnt, pcap_handler cb, u_char *user)
 {
 	static bool entered;
-	struct nf_capture *c = nf_capture_find(p, true);
 
 	memset(s, 0, sizeof(*s));
 	s->cb = cb;
 	s->user = user;
+	s->limit = cnt > 0 ? cnt : 0;
 	s->handle = p;
 	s->linktype = nf_real.pcap_datalink(p);
 	s->snaplen = nf_real.pcap_snapshot(p);
 	s->nanosec = nf_real.pcap_get_tstamp_precision(p) == PCAP_TSTAMP_PRECISION_NANO;
 	s->live = nf_real.pcap_file(p) == NULL;
-	if (c) {
-		c->fd = s->live ? nf_real.pcap_get_selectable_fd(p) : -1;
-		s->capture = c;
-	}
+	s->capture = find_capture(p);
 	if (!entered) {
 		entered = true;
 		nf_rendezvous_ensure();
-		attach_provider(cb, p, user);
+		nf_provider_attach((const void *)cb, p, user);
 	}
 	nf_sink_now = s;
 	nf_engine_safe_point(s);
@@ -178,7 +164,6 @@ static int loop_counted(struct nf_sink *s, int cnt)
 {
 	int n;
 
-	s->limit = cnt;
 	while (s->delivered < cnt) {
 		n = nf_real.pcap_dispatch(s->handle, cnt - s->delivered, on_packet, (u_char *)s);
 		if (n == PCAP_ERROR_BREAK && !s->broken && s->delivered >= cnt)
@@ -198,7 +183,7 @@ int pcap_loop(pcap_t *p, int cnt, pcap_handler cb, u_char *user)
 
 	if (!ours())
 		return nf_real.pcap_loop(p, cnt, cb, user);
-	enter(&s, p, cb, user);
+	enter(&s, p, cnt, cb, user);
 	if (cnt > 0)
 		rc = loop_counted(&s, cnt);
 	else
@@ -213,8 +198,7 @@ int pcap_dispatch(pcap_t *p, int cnt, pcap_handler cb, u_char *user)
 
 	if (!ours())
 		return nf_real.pcap_dispatch(p, cnt, cb, user);
-	enter(&s, p, cb, user);
-	s.limit = cnt > 0 ? cnt : 0;
+	enter(&s, p, cnt, cb, user);
 	before = s.delivered;
 	if (before && (!s.live || !nf_capture_readable(p)))
 		return leave(&s, before, false); /* nothing else is there: do not block */
@@ -230,6 +214,38 @@ int pcap_dispatch(pcap_t *p, int cnt, pcap_handler cb, u_char *user)
 		return leave(&s, s.delivered, eof);
 	}
 	return leave(&s, rc, true);
+}
+
+/* What the NF does with a packet after such a call is outside any window. */
+static void refuse_next(pcap_t *p)
+{
+	static const char why[] = "the NF reads with pcap_next(): what it does with a packet after "
+				  "that call cannot be kept from its output";
+	static bool refused;
+
+	if (!refused) {
+		refused = true;
+		nf_rendezvous_ensure();
+		find_capture(p); /* BEGIN is answered while it waits */
+		if (nf_engine_armed())
+			nf_move_fail(-ENOTSUP, "%s", why);
+		nf_provider_refuse(why);
+	}
+	nf_engine_safe_point(NULL);
+}
+
+const u_char *pcap_next(pcap_t *p, struct pcap_pkthdr *h)
+{
+	if (ours())
+		refuse_next(p);
+	return nf_real.pcap_next(p, h);
+}
+
+int pcap_next_ex(pcap_t *p, struct pcap_pkthdr **h, const u_char **data)
+{
+	if (ours())
+		refuse_next(p);
+	return nf_real.pcap_next_ex(p, h, data);
 }
 
 void pcap_breakloop(pcap_t *p)

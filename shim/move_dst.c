@@ -213,22 +213,24 @@ static void downgrade_head(struct nf_sink *s)
 static bool hold(const struct nf_packet_view *p, const struct nfshim_flow *key, struct nf_sink *s)
 {
 	struct nf_hold *h = &nf_move.hold;
-	int err;
 
-	while ((err = nf_hold_push(h, key, p->h, p->data, p->id)) == -ENOSPC) {
+	while (nf_hold_full(h, p->h->caplen)) {
 		if (nf_move.phase < NF_PHASE_READY) {
 			nf_move_fail(-ENOBUFS, "the hold was full before the route changed: "
 					       "packets of the space already reach the destination");
 			failed();
+			release(s); /* those before it */
 			return true;
 		}
+		if (nf_sink_full(s))
+			break; /* over the cap, by no more than one input call brings */
 		if (nf_hold_empty(h)) { /* larger than the whole hold */
 			downgrade(key);
 			return true;
 		}
 		downgrade_head(s);
 	}
-	if (err) {
+	if (nf_hold_push(h, key, p->h, p->data, p->id)) {
 		nf_engine_fail("out of memory for the hold");
 		return true;
 	}
@@ -652,11 +654,18 @@ void nf_dst_link_lost(void)
 	nf_move.forgotten = nf_move.failed = nf_move.cut = true;
 }
 
+/* The input ended. An NF that only broke off may come back for what was held, if that is its own. */
 void nf_dst_quit(void)
 {
+	bool ours;
+
 	if (nf_move.phase == NF_PHASE_LINGER)
 		return;
 	nf_move_fail(-ESHUTDOWN, "the destination NF ended during the move");
-	forget_flows(true);
-	drop_held(ESHUTDOWN);
+	ours = all_is_ours();
+	if (!nf_move.forgotten || !ours)
+		forget_flows(true);
+	nf_move.forgotten = true;
+	if (!ours)
+		drop_held(ESHUTDOWN);
 }

@@ -57,6 +57,8 @@ int nf_provider_attach(const void *callback, const void *handle, void *user)
 	struct nfshim_hooks *h = &nf_provider.hooks;
 	int err = 0;
 
+	if (nf_provider.refused)
+		return -EPERM;
 	if (!h->size)
 		err = attach_adapter(callback, handle, user);
 	if (!err && h->check)

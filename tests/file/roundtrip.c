@@ -13,22 +13,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "conn.h"
+#include "client.h"
 #include "flow.h"
-#include "ring.h"
 
 #define STALL_S 10
 
 struct side {
 	const char *name;
-	struct nf_conn *conn;
-	struct nf_ring *in, *out; /* as the shim sees them */
-	int doorbell;
+	struct client c;
 };
 
 static bool drop_state;
@@ -43,73 +38,40 @@ static void die(const char *what, const char *why)
 
 static void dial(struct side *s, const char *dir)
 {
-	struct sockaddr_un a = {.sun_family = AF_UNIX};
-	struct nf_msg m = {.type = NF_MSG_HELLO};
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	int fds[3], tries = 0, rc;
+	struct nf_msg m;
+	int rc;
 
-	snprintf(a.sun_path, sizeof(a.sun_path), "%s/%s.sock", dir, s->name);
-	while (connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
-		if (tries++ > 500 || usleep(10000))
-			die(a.sun_path, strerror(errno));
-	s->conn = nf_conn_new(fd);
-	m.hello.version = NF_PROTO_VERSION;
-	m.hello.role = NF_ROLE_HELPER;
-	snprintf(m.hello.name, sizeof(m.hello.name), "%s", s->name);
-	rc = nf_conn_send(s->conn, &m);
-	if (!rc)
-		rc = nf_conn_recv_wait(s->conn, &m, 5000);
+	s->c.conn = client_connect(dir, s->name, 5000);
+	if (!s->c.conn)
+		die(s->name, strerror(errno));
+	rc = client_hello(s->c.conn, NF_PROTO_VERSION, NF_ROLE_HELPER, s->name, &m, 5000);
 	if (rc || m.type != NF_MSG_HELLO)
 		die(s->name, rc ? strerror(-rc) : m.type == NF_MSG_REFUSED ? m.text : "no HELLO");
-	if (nf_conn_take_fds(s->conn, fds, 3) != 3 || nf_ring_attach(fds[0], &s->in) ||
-	    nf_ring_attach(fds[1], &s->out))
+	if (client_take_rings(&s->c))
 		die(s->name, "no rings");
-	s->doorbell = fds[2];
 }
 
-static void push(struct side *s, const struct nf_rec *r, const void *payload)
+static void took(const struct side *s, int err)
 {
-	struct nf_rec *slot;
-	uint64_t one = 1;
-
-	for (int i = 0; !(slot = nf_ring_reserve(s->in, r->len)); i++)
-		if (i > STALL_S * 1000 || usleep(1000))
-			die(s->name, "does not take records");
-	memcpy(slot, r, sizeof(*r));
-	if (nf_rec_payload(r))
-		memcpy(slot + 1, payload, nf_rec_payload(r));
-	nf_ring_commit(s->in, slot);
-	if (write(s->doorbell, &one, sizeof(one)) < 0)
-		die(s->name, "doorbell");
+	if (err)
+		die(s->name, "does not take records");
 }
 
 static void order(struct side *s, enum nf_rec_type t, uint64_t move)
 {
-	struct nf_rec r = {.len = sizeof(r), .type = (uint8_t)t, .move = move};
-
-	push(s, &r, NULL);
+	took(s, client_order(&s->c, t, move));
 }
 
 static void begin(struct side *s, enum nf_rec_type t, uint64_t move, const char *space,
 		  unsigned slice, const char *hex)
 {
-	uint8_t buf[sizeof(struct nf_rec_begin) + 4096];
-	struct nf_rec_begin *b = (struct nf_rec_begin *)buf;
-	struct nf_rec r = {.type = (uint8_t)t, .move = move};
+	struct nf_rec_begin b = {.slice_us = 1000000, .slice_flows = slice,
+				 .hold_packets = 1000000, .hold_bytes = 1u << 30, .marks = 1};
 	unsigned byte;
 
-	memset(b, 0, sizeof(*b));
-	b->slice_us = 1000000;
-	b->slice_flows = slice;
-	b->hold_packets = 1000000;
-	b->hold_bytes = 1u << 30;
-	b->marks = 1;
 	for (int i = 0; i < NF_MARK_SECRET && sscanf(hex + 2 * i, "%2x", &byte) == 1; i++)
-		b->mark[0][i] = (uint8_t)byte;
-	b->space_len = (uint32_t)strlen(space);
-	memcpy(buf + sizeof(*b), space, b->space_len);
-	r.len = (uint32_t)(sizeof(r) + sizeof(*b) + b->space_len);
-	push(s, &r, buf);
+		b.mark[0][i] = (uint8_t)byte;
+	took(s, client_begin(&s->c, t, move, space, &b));
 }
 
 /* Pass on what the shims say until @want comes out of side @from. */
@@ -123,7 +85,7 @@ static void relay_until(struct side *sd, int from, enum nf_rec_type want)
 			const uint8_t *payload;
 			struct nf_rec hdr;
 			int err = 0;
-			const struct nf_rec *r = nf_ring_peek(sd[i].out, &hdr, &payload, &err);
+			const struct nf_rec *r = nf_ring_peek(sd[i].c.out, &hdr, &payload, &err);
 
 			if (err)
 				die(sd[i].name, "malformed record");
@@ -138,13 +100,13 @@ static void relay_until(struct side *sd, int from, enum nf_rec_type want)
 				memcpy(&over_stats[i], payload, sizeof(over_stats[i]));
 			if (r->type >= NF_REC_STATE && r->type <= NF_REC_DONE &&
 			    !(drop_state && r->type == NF_REC_STATE))
-				push(&sd[1 - i], r, payload);
+				took(&sd[1 - i], client_push(&sd[1 - i].c, r, payload));
 			if (getenv("ROUNDTRIP_DEBUG"))
 				fprintf(stderr, "%s: %s %s v %llu\n", sd[i].name,
 					nf_rec_name(r->type), nf_flow_format(&r->flow, text, sizeof(text)),
 					(unsigned long long)r->version);
 			seen[i][hdr.type] = true;
-			nf_ring_next(sd[i].out);
+			nf_ring_next(sd[i].c.out);
 		}
 		usleep(20);
 	}
@@ -165,7 +127,7 @@ static void wait_hit(const char *pause)
 
 int main(int argc, char **argv)
 {
-	struct side sd[2];
+	struct side sd[2] = {0};
 	uint64_t move;
 
 	if (argc < 11) {

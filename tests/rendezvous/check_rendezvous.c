@@ -21,8 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "conn.h"
-#include "ring.h"
+#include "client.h"
 
 #define SKIP	  77
 #define PATIENCE_MS 15000
@@ -128,12 +127,6 @@ static void teardown(void)
 
 /* ---- the helper ---- */
 
-struct helper {
-	struct nf_conn *conn;
-	struct nf_ring *in, *out;
-	int doorbell;
-};
-
 static long now_ms(void)
 {
 	struct timespec t;
@@ -144,43 +137,21 @@ static long now_ms(void)
 
 static struct nf_conn *dial(void)
 {
-	long end = now_ms() + PATIENCE_MS;
-	struct nf_conn *c;
-	int fd;
+	struct nf_conn *c = client_connect(dir, "nf", PATIENCE_MS);
 
-	for (;;) {
-		fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-		ck_assert_int_ge(fd, 0);
-		if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0)
-			break;
-		close(fd);
-		if (now_ms() > end)
-			ck_abort_msg("nobody listens on %s: %s", addr.sun_path, strerror(errno));
-		usleep(5000);
-	}
-	c = nf_conn_new(fd);
-	ck_assert_ptr_nonnull(c);
+	if (!c)
+		ck_abort_msg("nobody listens on %s: %s", addr.sun_path, strerror(errno));
 	return c;
 }
 
 /* Say hello and wait for the answer, in msg. */
 static int say_hello(struct nf_conn *c, uint32_t version, enum nf_role role)
 {
-	int err;
-
-	memset(&msg, 0, sizeof(msg));
-	msg.type = NF_MSG_HELLO;
-	msg.hello.version = version;
-	msg.hello.role = role;
-	strcpy(msg.hello.name, "nf");
-	err = nf_conn_send(c, &msg);
-	return err ? err : nf_conn_recv_wait(c, &msg, PATIENCE_MS);
+	return client_hello(c, version, role, "nf", &msg, PATIENCE_MS);
 }
 
-static bool try_link(struct helper *h)
+static bool try_link(struct client *h)
 {
-	int fd[3];
-
 	h->conn = dial();
 	if (say_hello(h->conn, NF_PROTO_VERSION, NF_ROLE_HELPER) || msg.type != NF_MSG_HELLO) {
 		nf_conn_free(h->conn);
@@ -188,17 +159,12 @@ static bool try_link(struct helper *h)
 	}
 	ck_assert_int_eq(msg.hello.role, NF_ROLE_SHIM);
 	ck_assert_str_eq(msg.hello.name, "nf");
-	ck_assert_int_eq(nf_conn_take_fds(h->conn, fd, 3), 3);
-	ck_assert_int_eq(nf_ring_attach(fd[0], &h->in), 0);
-	ck_assert_int_eq(nf_ring_attach(fd[1], &h->out), 0);
-	close(fd[0]);
-	close(fd[1]);
-	h->doorbell = fd[2];
+	ck_assert_int_eq(client_take_rings(h), 0);
 	return true;
 }
 
 /* As nfxfer does: again and again until it is let in. */
-static void link_up(struct helper *h)
+static void link_up(struct client *h)
 {
 	long end = now_ms() + PATIENCE_MS;
 
@@ -210,15 +176,7 @@ static void link_up(struct helper *h)
 	}
 }
 
-static void link_down(struct helper *h)
-{
-	nf_ring_free(h->in);
-	nf_ring_free(h->out);
-	close(h->doorbell);
-	nf_conn_free(h->conn);
-}
-
-static void ask(struct helper *h)
+static void ask(struct client *h)
 {
 	struct nf_msg m = {.type = NF_MSG_ASK};
 
@@ -228,7 +186,7 @@ static void ask(struct helper *h)
 }
 
 /* Wait until the status says that process @pid reads packets. */
-static void wait_input(struct helper *h, pid_t pid)
+static void wait_input(struct client *h, pid_t pid)
 {
 	long end = now_ms() + PATIENCE_MS;
 
@@ -242,7 +200,7 @@ static void wait_input(struct helper *h, pid_t pid)
 }
 
 /* The next thing the connection says is that it is over. */
-static void expect_eof(struct helper *h)
+static void expect_eof(struct client *h)
 {
 	int rc;
 
@@ -254,11 +212,11 @@ static void expect_eof(struct helper *h)
 
 static void expect_served(pid_t pid)
 {
-	struct helper h;
+	struct client h;
 
 	link_up(&h);
 	wait_input(&h, pid);
-	link_down(&h);
+	client_close(&h);
 }
 
 /* ---- hello ---- */
@@ -266,7 +224,7 @@ static void expect_served(pid_t pid)
 START_TEST(hello_and_status)
 {
 	pid_t pid = start("wowi", NULL);
-	struct helper h;
+	struct client h;
 	struct stat st;
 
 	link_up(&h);
@@ -284,7 +242,7 @@ START_TEST(hello_and_status)
 	ck_assert_int_eq(nf_conn_recv_wait(h.conn, &msg, PATIENCE_MS), 0);
 	ck_assert_int_eq(msg.type, NF_MSG_STATUS);
 	wait_input(&h, pid);
-	link_down(&h);
+	client_close(&h);
 }
 END_TEST
 
@@ -303,7 +261,7 @@ static void expect_refused(uint32_t version, enum nf_role role, const char *word
 START_TEST(refusals)
 {
 	struct nf_conn *c;
-	struct helper h;
+	struct client h;
 	pid_t pid = start("oi", NULL);
 
 	expect_refused(NF_PROTO_VERSION + 1, NF_ROLE_HELPER, "version 1");
@@ -318,7 +276,7 @@ START_TEST(refusals)
 	wait_input(&h, pid); /* the first one is not disturbed */
 	ck_assert_int_eq(write(nf_conn_fd(h.conn), "\377\377\377\377", 4), 4);
 	expect_eof(&h); /* an oversized frame */
-	link_down(&h);
+	client_close(&h);
 	expect_served(pid);
 }
 END_TEST
@@ -352,13 +310,13 @@ START_TEST(helper_comes_and_goes)
 {
 	static const char *const steps[] = {"w", "oi"}; /* before the input loop, and in it */
 	pid_t pid = start(steps[_i], NULL);
-	struct helper h;
+	struct client h;
 
 	for (int i = 0; i < 10; i++) {
 		link_up(&h);
 		if (_i)
 			wait_input(&h, pid);
-		link_down(&h); /* the NF is idle and has never looked at this link */
+		client_close(&h); /* the NF is idle and has never looked at this link */
 	}
 }
 END_TEST
@@ -366,30 +324,22 @@ END_TEST
 START_TEST(helper_whose_link_was_used)
 {
 	pid_t pid = start("oi", NULL);
-	struct helper h;
+	struct client h;
 
 	for (int i = 0; i < 10; i++) {
-		uint64_t one = 1;
-		struct nf_rec *r, hdr;
+		struct nf_rec hdr, r = {.len = sizeof(r) + 3, .type = NF_REC_LIST};
 		const uint8_t *payload;
 		long end = now_ms() + PATIENCE_MS;
 		int err;
 
 		link_up(&h);
 		wait_input(&h, pid);
-		r = nf_ring_reserve(h.in, sizeof(*r) + 3);
-		ck_assert_ptr_nonnull(r);
-		memset(r, 0, sizeof(*r));
-		r->len = sizeof(*r) + 3;
-		r->type = NF_REC_LIST;
-		memcpy(r + 1, "all", 3);
-		nf_ring_commit(h.in, r);
-		ck_assert_int_eq(write(h.doorbell, &one, sizeof(one)), sizeof(one));
+		ck_assert_int_eq(client_push(&h, &r, "all"), 0);
 		while (!nf_ring_peek(h.out, &hdr, &payload, &err) && now_ms() < end)
 			usleep(1000);
 		if (!nf_ring_peek(h.out, &hdr, &payload, &err))
 			ck_abort_msg("the NF does not answer through the ring");
-		link_down(&h);
+		client_close(&h);
 	}
 }
 END_TEST
@@ -401,14 +351,14 @@ START_TEST(daemon_while_linked)
 	static const char *const steps[] = {"wdpoi",   "wepoi",	 "wdopui", "weopui",
 					    "wdoprui", "weoprui", "wdpxoi", "wddpoi"};
 	pid_t parent = start(steps[_i], NULL), child;
-	struct helper h;
+	struct client h;
 
 	link_up(&h);
 	go();
 	child = next_pid();
 	ck_assert_int_ne(child, parent);
 	expect_eof(&h);
-	link_down(&h);
+	client_close(&h);
 	reap(parent);
 	expect_served(child);
 	expect_served(child);
@@ -419,12 +369,12 @@ START_TEST(privileges_and_descriptors_gone)
 {
 	static const char *const steps[] = {"woui", "worui", "woi"};
 	pid_t pid = start(steps[_i], NULL);
-	struct helper h;
+	struct client h;
 
 	link_up(&h);
 	go();
 	wait_input(&h, pid);
-	link_down(&h);
+	client_close(&h);
 	expect_served(pid);
 }
 END_TEST
@@ -432,12 +382,12 @@ END_TEST
 START_TEST(closes_all_before_input)
 {
 	pid_t pid = start("wxoi", NULL);
-	struct helper h;
+	struct client h;
 
 	link_up(&h);
 	go();
 	wait_input(&h, pid);
-	link_down(&h);
+	client_close(&h);
 	expect_served(pid);
 }
 END_TEST
@@ -445,7 +395,7 @@ END_TEST
 START_TEST(worker_outlives_the_nf)
 {
 	pid_t pid = start("wcoi", NULL), worker;
-	struct helper h;
+	struct client h;
 
 	link_up(&h);
 	go();
@@ -455,7 +405,7 @@ START_TEST(worker_outlives_the_nf)
 	reap(pid);
 	ck_assert_int_eq(kill(worker, 0), 0);
 	expect_eof(&h);
-	link_down(&h);
+	client_close(&h);
 }
 END_TEST
 
@@ -493,12 +443,12 @@ END_TEST
 START_TEST(end_removes_the_name)
 {
 	pid_t pid = start("w", NULL);
-	struct helper h;
+	struct client h;
 
 	link_up(&h);
 	go();
 	expect_eof(&h);
-	link_down(&h);
+	client_close(&h);
 	reap(pid);
 	ck_assert_int_lt(access(addr.sun_path, F_OK), 0);
 	start("pw", "NFSHIM_OFF=1");
@@ -529,7 +479,7 @@ START_TEST(thread_and_descriptors)
 	pid_t pid = start("oi", NULL);
 	char path[64], text[4096];
 	unsigned found = 0, fds = 0;
-	struct helper h;
+	struct client h;
 	struct dirent *e;
 	DIR *d;
 
@@ -560,7 +510,7 @@ START_TEST(thread_and_descriptors)
 	}
 	closedir(d);
 	ck_assert_uint_eq(fds, 5); /* listener, doorbell, connection, two rings */
-	link_down(&h);
+	client_close(&h);
 }
 END_TEST
 

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The cases of check_engine, by what of the shim they are about. */
+#ifndef NF_TESTS_CASES_H
+#define NF_TESTS_CASES_H
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "stage.h"
+
+void add_source_cases(TCase *t);
+void add_destination_cases(TCase *t);
+void add_input_cases(TCase *t);
+void add_live_cases(TCase *t);
+
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The move engine of the shim, driven step by step by a made-up helper. */
+#include <stdlib.h>
+
+#include "cases.h"
+
+static void add_case(Suite *s, const char *name, void (*tests)(TCase *))
+{
+	TCase *t = tcase_create(name);
+
+	tcase_add_checked_fixture(t, stage_setup, NULL);
+	tcase_set_timeout(t, 90);
+	tests(t);
+	suite_add_tcase(s, t);
+}
+
+int main(int argc, char **argv)
+{
+	Suite *s = suite_create("engine");
+	SRunner *r;
+	int failed;
+
+	if (argc != 3) {
+		fprintf(stderr, "usage: check_engine LIBNFSHIM NF\n");
+		return 2;
+	}
+	stage_shim = argv[1];
+	stage_nf = argv[2];
+	add_case(s, "source", add_source_cases);
+	add_case(s, "destination", add_destination_cases);
+	add_case(s, "input", add_input_cases);
+	if (stage_own_net())
+		add_case(s, "live", add_live_cases);
+	else
+		printf("without live captures: they need root\n");
+	stage_begin();
+	r = srunner_create(s);
+	srunner_run_all(r, CK_ENV);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	stage_end();
+	return failed != 0;
+}

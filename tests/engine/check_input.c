@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the NF sees of its input API while packets are held, released, reprocessed or kept from it.
+ */
+#include "cases.h"
+
+#include <errno.h>
+#include <pcap/pcap.h>
+#include <stdlib.h>
+
+static const char *const readers[] = {"loop", "dispatch"};
+
+static void begin_dst(unsigned hold_packets)
+{
+	struct nf_rec_begin o = stage_options();
+
+	o.hold_packets = hold_packets;
+	helper_up();
+	send_begin(NF_REC_BEGIN_DST, &o);
+	expect(NF_REC_BEGUN);
+}
+
+static void make_ready(void)
+{
+	send_order(NF_REC_PREPARE);
+	expect(NF_REC_PREPARED);
+	send_order(NF_REC_BARRIER);
+	expect(NF_REC_READY);
+}
+
+static void everything_came(void)
+{
+	nf_ends();
+	all_given(0, trace_len() - 1);
+	output_is_whole();
+}
+
+/* No call gave more than @cnt; what dispatch returned is what it gave, 0 at the end only. */
+static void calls_obeyed(bool dispatch, int cnt)
+{
+	int given = 0, returns = 0, total = (int)diary_count(PLAY_RETURN);
+
+	for (unsigned i = 0; i < atomic_load(&play->used); i++) {
+		const struct play_entry *e = &play->diary[i];
+
+		if (e->event == PLAY_PACKET || e->event == PLAY_CLONE)
+			given++;
+		if (e->event != PLAY_RETURN)
+			continue;
+		returns++;
+		ck_assert_int_le(given, cnt);
+		if (e->n != PCAP_ERROR_BREAK)
+			ck_assert_int_eq(e->n, dispatch ? given : 0);
+		ck_assert(given || returns == total);
+		given = 0;
+	}
+	ck_assert_int_gt(total, 1);
+}
+
+/* Held packets that become the NF's all at once. */
+START_TEST(released_by_count)
+{
+	bool dispatch = _i & 1, abort = _i & 2;
+
+	trace_rounds(10, 3);
+	trace_rounds(3, 3);
+	nf_start(readers[dispatch], 4, "0,20", NULL);
+	nf_reaches(0);
+	begin_dst(1000);
+	make_ready();
+	nf_goes_on(0);
+	nf_reaches(20);
+	ck_assert_uint_eq(diary_count(PLAY_PACKET), 0);
+	send_order(abort ? NF_REC_ABORT : NF_REC_FINALL);
+	nf_gets(4);
+	nf_goes_on(20);
+	expect(abort ? NF_REC_OVER : NF_REC_COMMITTED);
+	everything_came();
+	calls_obeyed(dispatch, 4);
+}
+END_TEST
+
+/* A clone is all that the call may give, then comes a packet for which the hold has no room. */
+START_TEST(hold_full_and_call_full)
+{
+	bool dispatch = _i;
+
+	trace_rounds(4, 4);
+	trace("9 9 9");
+	nf_start(readers[dispatch], 1, "0,3,16", NULL);
+	nf_reaches(0);
+	begin_dst(3);
+	make_ready();
+	nf_goes_on(0);
+	nf_reaches(3);
+	send_clone(5, 1, 900, 5);
+	nf_gets_clones(1);
+	nf_goes_on(3);
+	nf_reaches(16);
+	send_flow(NF_REC_FIN, 5, 1);
+	send_order(NF_REC_FINALL);
+	nf_goes_on(16);
+	expect(NF_REC_COMMITTED);
+	everything_came();
+	calls_obeyed(dispatch, 1);
+}
+END_TEST
+
+/* The NF breaks off in a packet that was held, and comes back for the rest. What came with the move
+ * is deleted once; what the NF makes of its own packets stays. */
+START_TEST(break_in_a_held_packet)
+{
+	bool dispatch = _i;
+	int at;
+
+	trace("0 1 2 0 1b 2 0 1 2 0");
+	trace_rounds(5, 3);
+	nf_start(readers[dispatch], -1, "0,10", NULL);
+	nf_reaches(0);
+	begin_dst(1000);
+	send_state(1, 0, 7);
+	nf_goes_on(0);
+	nf_reaches(10);
+	ck_assert_uint_eq(diary_count(PLAY_PACKET), 0);
+	send_order(NF_REC_ABORT);
+	nf_gets(5);
+	nf_goes_on(10);
+	everything_came();
+	ck_assert_uint_eq(diary_of(PLAY_DEL, 1), 1);
+	at = diary_find(PLAY_PACKET, 1, (unsigned)diary_find(PLAY_PACKET, 1, 0) + 1);
+	ck_assert_int_eq(play->diary[at].n, 4);
+	ck_assert_int_eq(play->diary[at + 1].event, PLAY_RETURN);
+	/* As libpcap: what dispatch has given counts; the break is told by the next call. */
+	ck_assert_int_eq(play->diary[at + 1].n, dispatch ? 5 : PCAP_ERROR_BREAK);
+}
+END_TEST
+
+/* pcap_next and pcap_next_ex: the NF works on the packet after the call. */
+START_TEST(pcap_next_is_refused)
+{
+	static const char *const next[] = {"next", "next_ex"};
+
+	trace("0 0 1w 0 1 0r 1 0");
+	nf_start(next[_i], 0, "", NULL);
+	nf_waits_in(2);
+	helper_up();
+	send_begin(NF_REC_BEGIN_DST, NULL);
+	atomic_store(&play->go, true);
+	expect_failed("pcap_next");
+	everything_came();
+	ck_assert_uint_eq(diary_count(PLAY_CLONE), 0);
+	ck_assert_int_eq(play->diary[diary_find(PLAY_REGISTERED, 0, 0)].n, 0);
+	ck_assert_int_eq(play->diary[diary_find(PLAY_REGISTERED, 0, 1)].n, -EPERM);
+}
+END_TEST
+
+/* The NF reads by pcap_dispatch first. */
+START_TEST(pcap_next_in_a_move)
+{
+	trace("0 1 2 0 1 2");
+	nf_start("next", 3, "2", NULL);
+	helper_up();
+	nf_reaches(2);
+	send_begin(NF_REC_BEGIN_SRC, NULL);
+	expect(NF_REC_BEGUN);
+	nf_goes_on(2);
+	expect_failed("pcap_next");
+	everything_came();
+}
+END_TEST
+
+static void shell(const char *command)
+{
+	if (system(command))
+		ck_abort_msg("%s", command);
+}
+
+static void make_link(void)
+{
+	ck_assert(stage_own_net());
+	shell("echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6 && "
+	      "ip link add name nf0 type veth peer name sw0 && ip link set nf0 up && "
+	      "ip link set sw0 up");
+}
+
+/* Nothing comes in: it is told while the NF waits. */
+START_TEST(pcap_next_ex_waits)
+{
+	trace("0 1 0q");
+	nf_start("next_ex", 0, "", "live:nf0");
+	helper_up();
+	send_begin(NF_REC_BEGIN_SRC, NULL);
+	expect_failed("pcap_next");
+	trace_send("sw0");
+	everything_came();
+}
+END_TEST
+
+/* A capture without filter: MARK is not among the packets that pcap_stats counts. */
+START_TEST(stats_without_marks)
+{
+	trace("0 1 MARK 2 MARK MARK 0 1q");
+	nf_start("loop", -1, "", "live:nf0");
+	helper_up();
+	send_begin(NF_REC_BEGIN_SRC, NULL);
+	expect(NF_REC_EXPORTED);
+	trace_send("sw0");
+	nf_ends();
+	all_given(0, trace_len() - 1);
+	ck_assert_int_eq(play->diary[diary_find(PLAY_RECEIVED, 0, 0)].n, 5);
+}
+END_TEST
+
+void add_input_cases(TCase *t)
+{
+	tcase_add_loop_test(t, released_by_count, 0, 4);
+	tcase_add_loop_test(t, hold_full_and_call_full, 0, 2);
+	tcase_add_loop_test(t, break_in_a_held_packet, 0, 2);
+	tcase_add_loop_test(t, pcap_next_is_refused, 0, 2);
+	tcase_add_test(t, pcap_next_in_a_move);
+}
+
+void add_live_cases(TCase *t)
+{
+	tcase_add_checked_fixture(t, make_link, NULL);
+	tcase_add_test(t, pcap_next_ex_waits);
+	tcase_add_test(t, stats_without_marks);
+}

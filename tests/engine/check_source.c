@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The move at its source. */
+#include "cases.h"
+
+/* The helper dies while the NF is in a packet: the clone is made, but not committed. */
+START_TEST(helper_dies_in_a_packet)
+{
+	trace_rounds(4, 4);
+	trace("0w");
+	trace_rounds(10, 4);
+	nf_start("loop", -1, "16,20", NULL);
+	nf_reaches(16);
+	helper_up();
+	send_begin(NF_REC_BEGIN_SRC, NULL);
+	expect(NF_REC_BEGUN);
+	expect(NF_REC_EXPORTED);
+	nf_goes_on(16);
+	nf_waits_in(16);
+	helper_dies();
+	atomic_store(&play->go, true);
+	nf_reaches(20);
+	helper_up(); /* the move is over: there can be another */
+	send_begin(NF_REC_BEGIN_SRC, NULL);
+	expect(NF_REC_BEGUN);
+	ck_assert_uint_eq(expect_stats(NF_REC_EXPORTED).flows, 4);
+	nf_goes_on(20);
+	nf_ends();
+	all_given(0, trace_len() - 1);
+	output_is_whole();
+}
+END_TEST
+
+/* What a destination makes of STATE, CLONE and FIN. */
+struct copy {
+	bool exported, fin;
+	uint64_t version;
+	struct play_state state;
+};
+
+static void apply_clone(struct copy *c, const struct stage_rec *g)
+{
+	enum play_what what;
+	uint32_t number;
+	unsigned flow;
+
+	ck_assert(!c->fin);
+	ck_assert_uint_eq(g->rec.version, c->version + 1);
+	ck_assert(play_read(g->payload, nf_rec_payload(&g->rec), &flow, &number, &what));
+	play_apply(&c->state, number, what);
+	c->version++;
+}
+
+static void apply(struct copy *copies, const struct stage_rec *g)
+{
+	int flow = play_flow(&g->rec.flow);
+	struct copy *c = &copies[flow < 0 ? 0 : flow];
+
+	switch (g->rec.type) {
+	case NF_REC_STATE:
+		ck_assert(!c->exported && c->version == 0);
+		c->exported = true;
+		c->version = g->rec.version;
+		memcpy(&c->state, g->payload, sizeof(c->state));
+		break;
+	case NF_REC_CLONE:
+		apply_clone(c, g);
+		break;
+	case NF_REC_FIN:
+		ck_assert(!c->fin);
+		c->fin = true;
+		if (g->rec.version != c->version)
+			ck_abort_msg("flow %d: FIN of version %d, but the last update was %d", flow,
+				     (int)g->rec.version, (int)c->version);
+		break;
+	}
+}
+
+/* The NF's own state, when its input ended, is what the records make of it; FIN for all. */
+static void copies_are_exact(unsigned flows)
+{
+	struct copy copies[PLAY_FLOWS] = {0};
+
+	for (unsigned i = 0; i < stage_ngot; i++)
+		apply(copies, &stage_got[i]);
+	for (unsigned i = 0; i < flows; i++) {
+		int at = diary_find(PLAY_DEL, i, 0);
+
+		ck_assert_msg(copies[i].fin, "no FIN for flow %u", i);
+		ck_assert_msg((at >= 0) == (copies[i].state.count != 0),
+			      "flow %u: state on one side only", i);
+		if (at >= 0)
+			ck_assert_uint_eq((uint64_t)play->diary[at].n, copies[i].state.hash);
+	}
+}
+
+static void send_done(unsigned flows)
+{
+	for (unsigned i = 0; i < flows; i++)
+		send_flow(NF_REC_DONE, i, 0);
+}
+
+/* One flow is exported before each packet. Meanwhile the NF frees flows that are not exported yet:
+ * some of them stay away, some come back before the walk would have named them, some after. */
+START_TEST(flows_freed_before_the_walk)
+{
+	static const char *const ways[] = {
+		"7f 6 6f 5f 5 4f 4 4f", /* gone; gone; back; twice gone */
+		"1f 1 2f 2f 7 7 7f 3f",	   "7f 7 7f 7 7f 7 7f 7",
+		"1f 2f 3f 4f 5f 6f 7f 0f", "7f 7f 7f 6 6 6f 6f 1",
+	};
+
+	struct nf_rec_begin one = stage_options();
+	char stops[32];
+	unsigned mark;
+
+	one.slice_flows = 1;
+	trace_rounds(2, 8);
+	trace("0w");
+	trace(ways[_i]);
+	trace_rounds(3, 8); /* the walk ends, and all flows live on */
+	trace("2f 3f 3 0");
+	mark = trace_len();
+	trace("MARK 9");
+	snprintf(stops, sizeof(stops), "%u,%u", mark, mark + 1);
+	nf_start("loop", -1, stops, NULL);
+	nf_waits_in(16);
+	helper_up();
+	send_begin(NF_REC_BEGIN_SRC, &one);
+	atomic_store(&play->go, true);
+	expect(NF_REC_EXPORTED);
+	nf_reaches(mark);
+	send_order(NF_REC_PREPARE);
+	expect(NF_REC_BARRIER);
+	nf_goes_on(mark);
+	expect(NF_REC_FINALL);
+	send_done(8);
+	expect(NF_REC_RELEASED);
+	expect(NF_REC_OVER);
+	copies_are_exact(8);
+	nf_goes_on(mark + 1);
+	nf_ends();
+	all_given(0, trace_len() - 1);
+	output_is_whole();
+}
+END_TEST
+
+void add_source_cases(TCase *t)
+{
+	tcase_add_test(t, helper_dies_in_a_packet);
+	tcase_add_loop_test(t, flows_freed_before_the_walk, 0, 5);
+}

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * An NF that counts packets per flow, has state hooks, does what its packets
+ * say, and writes down in shared memory what happens to it (play.h).
+ *
+ *   engine_nf DIARY READER CNT FILE|live:INTERFACE      READER: loop dispatch next next_ex
+ *
+ * next: CNT packets by pcap_dispatch first.
+ *
+ * Its output is a line for each packet, which the shim must drop for clones.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pcap/pcap.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "nfshim.h"
+#include "play.h"
+
+#define LONGEST_S 120
+
+static struct play *play;
+static struct play_state state[PLAY_FLOWS];
+static struct nfshim_hooks hooks;
+static pcap_t *handle;
+static bool quit;
+
+static void note(enum play_event event, unsigned flow, int64_t n)
+{
+	uint32_t i = atomic_load_explicit(&play->used, memory_order_relaxed);
+
+	if (i == PLAY_ENTRIES)
+		abort();
+	play->diary[i] = (struct play_entry){(uint8_t)event, (uint8_t)flow, n};
+	atomic_store_explicit(&play->used, i + 1, memory_order_release);
+}
+
+/* ---- state hooks ---- */
+
+static struct play_state *state_of(const struct nfshim_flow *key)
+{
+	int i = play_flow(key);
+
+	return i < 0 || !state[i].count ? NULL : &state[i];
+}
+
+static int list(void *nf, enum nfshim_scope scope, uint64_t *cursor, unsigned max, nfshim_key_cb cb,
+		void *arg)
+{
+	struct nfshim_flow key;
+
+	(void)nf;
+	(void)max;
+	while (scope == NFSHIM_PER_FLOW && *cursor < PLAY_FLOWS) {
+		unsigned i = (unsigned)(*cursor)++;
+
+		key = play_key(i);
+		if (state[i].count && cb(arg, &key))
+			return 1;
+	}
+	return 0;
+}
+
+static bool has(void *nf, enum nfshim_scope scope, const struct nfshim_flow *key)
+{
+	(void)nf;
+	return scope == NFSHIM_PER_FLOW && state_of(key);
+}
+
+static ssize_t get(void *nf, enum nfshim_scope scope, const struct nfshim_flow *key, void *buf,
+		   size_t cap)
+{
+	struct play_state *st = scope == NFSHIM_PER_FLOW ? state_of(key) : NULL;
+
+	(void)nf;
+	if (!st)
+		return -ENOENT;
+	if (cap < sizeof(*st))
+		return -ENOSPC;
+	memcpy(buf, st, sizeof(*st));
+	return sizeof(*st);
+}
+
+static int put(void *nf, enum nfshim_scope scope, const struct nfshim_flow *key, const void *blob,
+	       size_t len)
+{
+	int i = play_flow(key);
+
+	(void)nf;
+	if (scope != NFSHIM_PER_FLOW || i < 0 || len != sizeof(state[i]))
+		return -EINVAL;
+	memcpy(&state[i], blob, len);
+	note(PLAY_PUT, (unsigned)i, (int64_t)state[i].count);
+	return 0;
+}
+
+static int del(void *nf, enum nfshim_scope scope, const struct nfshim_flow *key)
+{
+	struct play_state *st = scope == NFSHIM_PER_FLOW ? state_of(key) : NULL;
+
+	(void)nf;
+	if (!st)
+		return -ENOENT;
+	note(PLAY_DEL, (unsigned)(st - state), (int64_t)st->hash);
+	*st = (struct play_state){0};
+	return 0;
+}
+
+/* ---- packets ---- */
+
+static void received(void)
+{
+	struct pcap_stat st = {0};
+
+	pcap_stats(handle, &st);
+	note(PLAY_RECEIVED, 0, st.ps_recv);
+}
+
+static void obey(enum play_what what)
+{
+	switch (what) {
+	case PLAY_WAIT:
+		while (!atomic_load(&play->go))
+			usleep(200);
+		break;
+	case PLAY_QUIT:
+		received();
+		quit = true;
+		pcap_breakloop(handle);
+		break;
+	case PLAY_BREAK:
+		pcap_breakloop(handle);
+		break;
+	case PLAY_REGISTER:
+		note(PLAY_REGISTERED, 0, nfshim_register ? nfshim_register(&hooks, NULL) : 0);
+		break;
+	default:
+		break;
+	}
+}
+
+static void work(const struct pcap_pkthdr *h, const u_char *data)
+{
+	bool again = nfshim_reprocessing && nfshim_reprocessing();
+	enum play_what what;
+	char line[32];
+	uint32_t number;
+	unsigned flow;
+	int n;
+
+	if (!play_read(data, h->caplen, &flow, &number, &what))
+		return;
+	note(again ? PLAY_CLONE : PLAY_PACKET, flow, number);
+	if (!again)
+		obey(what);
+	play_apply(&state[flow], number, what);
+	n = snprintf(line, sizeof(line), "%u %u\n", flow, number);
+	if (write(STDOUT_FILENO, line, (size_t)n) != n)
+		abort();
+}
+
+static void on_packet(u_char *user, const struct pcap_pkthdr *h, const u_char *data)
+{
+	(void)user;
+	work(h, data);
+}
+
+/* ---- input ---- */
+
+/* Until a call gives no packet: a limit and the end of a file are both 0. */
+static void read_by_loop(int cnt)
+{
+	uint32_t before;
+
+	do {
+		before = atomic_load(&play->used);
+		note(PLAY_RETURN, 0, pcap_loop(handle, cnt, on_packet, NULL));
+	} while (!quit && atomic_load(&play->used) > before + 1);
+}
+
+static void read_by_dispatch(int cnt)
+{
+	int rc;
+
+	do {
+		rc = pcap_dispatch(handle, cnt, on_packet, NULL);
+		note(PLAY_RETURN, 0, rc);
+	} while (!quit && (rc > 0 || rc == PCAP_ERROR_BREAK));
+}
+
+static void read_by_next(int cnt)
+{
+	struct pcap_pkthdr h;
+	const u_char *data;
+
+	if (cnt)
+		pcap_dispatch(handle, cnt, on_packet, NULL);
+	while (!quit && (data = pcap_next(handle, &h)))
+		work(&h, data);
+}
+
+static void read_by_next_ex(void)
+{
+	struct pcap_pkthdr *h;
+	const u_char *data;
+	int rc;
+
+	while (!quit && (rc = pcap_next_ex(handle, &h, &data)) >= 0)
+		if (rc == 1)
+			work(h, data);
+}
+
+static void open_input(const char *where)
+{
+	char err[PCAP_ERRBUF_SIZE];
+
+	handle = strncmp(where, "live:", 5) ? pcap_open_offline(where, err)
+					    : pcap_open_live(where + 5, 2000, 1, 100, err);
+	if (handle)
+		return;
+	fprintf(stderr, "%s: %s\n", where, err);
+	exit(1);
+}
+
+static void open_diary(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+
+	play = mmap(NULL, sizeof(*play), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (fd < 0 || play == MAP_FAILED) {
+		perror(path);
+		exit(1);
+	}
+	close(fd);
+}
+
+int main(int argc, char **argv)
+{
+	int cnt;
+
+	if (argc != 5) {
+		fprintf(stderr, "usage: engine_nf DIARY READER CNT FILE|live:INTERFACE\n");
+		return 2;
+	}
+	alarm(LONGEST_S); /* a test that failed may leave us behind */
+	cnt = atoi(argv[3]);
+	open_diary(argv[1]);
+	hooks = (struct nfshim_hooks){.size = sizeof(hooks),
+				      .api = NFSHIM_API,
+				      .name = "engine_nf",
+				      .list = list,
+				      .has = has,
+				      .get = get,
+				      .put = put,
+				      .del = del};
+	if (nfshim_register)
+		note(PLAY_REGISTERED, 0, nfshim_register(&hooks, NULL));
+	open_input(argv[4]);
+	if (!strcmp(argv[2], "loop"))
+		read_by_loop(cnt);
+	else if (!strcmp(argv[2], "dispatch"))
+		read_by_dispatch(cnt);
+	else if (!strcmp(argv[2], "next"))
+		read_by_next(cnt);
+	else
+		read_by_next_ex();
+	for (unsigned i = 0; i < PLAY_FLOWS; i++)
+		note(PLAY_STATE, i, (int64_t)state[i].hash);
+	return 0;
+}
