@@ -31,9 +31,9 @@ enum nf_ev {
 };
 
 struct nf_ev_rec {
-	uint64_t seq;	/* order within the file, from 1 */
-	uint64_t id;	/* nf_evlog_id of the packet, 0 if none */
-	uint64_t ns;	/* CLOCK_MONOTONIC */
+	uint64_t seq; /* order within the file, from 1 */
+	uint64_t id;  /* nf_evlog_id of the packet, 0 if none */
+	uint64_t ns;  /* CLOCK_MONOTONIC */
 	uint64_t version;
 	uint32_t epoch;
 	uint8_t what;	/* enum nf_ev */

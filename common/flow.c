@@ -136,8 +136,7 @@ static void frag_ports(struct nf_frags *t, struct ends *e)
 		s->used = true;
 		s->six = e->six;
 	} else if (s->used && s->id == e->frag_id && s->six == e->six &&
-		   (e->six || s->proto == e->proto) &&
-		   !memcmp(s->addr, e->addr, sizeof(s->addr))) {
+		   (e->six || s->proto == e->proto) && !memcmp(s->addr, e->addr, sizeof(s->addr))) {
 		e->proto = s->proto;
 		e->port[0] = s->port[0];
 		e->port[1] = s->port[1];
@@ -262,8 +261,8 @@ static bool link_layer(struct cursor *c, struct nfshim_flow *key)
 	return true;
 }
 
-void nf_flow_parse(const uint8_t *data, size_t len, struct nf_frags *frags,
-		   struct nfshim_flow *key, int *src)
+void nf_flow_parse(const uint8_t *data, size_t len, struct nf_frags *frags, struct nfshim_flow *key,
+		   int *src)
 {
 	struct cursor c = {data, len};
 	struct ends e;

@@ -22,8 +22,8 @@ void nf_frags_free(struct nf_frags *t); /* accepts NULL */
  * is a flow of its own by Ethernet type (a frame under 14 bytes has type 0).
  * Fills @src with the index (0 or 1) of the sending side in the key; may be NULL.
  */
-void nf_flow_parse(const uint8_t *data, size_t len, struct nf_frags *frags,
-		   struct nfshim_flow *key, int *src);
+void nf_flow_parse(const uint8_t *data, size_t len, struct nf_frags *frags, struct nfshim_flow *key,
+		   int *src);
 
 /* Put the two ends of @f into canonical order; returns true if it swapped them. */
 bool nf_flow_canon(struct nfshim_flow *f);

@@ -33,7 +33,8 @@ void nf_log(enum nf_log_level level, const char *fmt, ...)
 	if (level > limit)
 		return;
 	n = snprintf(line, sizeof(line), "%s: %s%s", prefix,
-		     level == NF_LOG_INFO ? "" : level_name[level], level == NF_LOG_INFO ? "" : ": ");
+		     level == NF_LOG_INFO ? "" : level_name[level],
+		     level == NF_LOG_INFO ? "" : ": ");
 	at = n > 0 && (size_t)n < sizeof(line) ? (size_t)n : 0;
 	va_start(ap, fmt);
 	n = vsnprintf(line + at, sizeof(line) - at - 1, fmt, ap);

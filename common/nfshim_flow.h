@@ -23,8 +23,8 @@ struct nfshim_flow {
 	uint16_t port[2];   /* ICMP echo: the identifier in port[0], port[1] 0 */
 	uint16_t vlan[2];   /* outer and inner VLAN id, 0 if none */
 	uint16_t ethertype; /* after VLAN tags: 0x0800, 0x86dd, 0x0806, … */
-	uint8_t proto;      /* IP protocol, 0 if not IP */
-	uint8_t kind;       /* enum nfshim_kind */
+	uint8_t proto;	    /* IP protocol, 0 if not IP */
+	uint8_t kind;	    /* enum nfshim_kind */
 };
 
 _Static_assert(sizeof(struct nfshim_flow) == 44, "a key has no padding");

@@ -17,8 +17,14 @@ void nf_pause(const char *point);
 /* The same without waiting: is the point still to be waited at? Marks the hit. */
 bool nf_pause_armed(const char *point);
 #else
-static inline void nf_pause_init(const char *who) { (void)who; }
-static inline void nf_pause(const char *point) { (void)point; }
+static inline void nf_pause_init(const char *who)
+{
+	(void)who;
+}
+static inline void nf_pause(const char *point)
+{
+	(void)point;
+}
 #endif
 
 #endif

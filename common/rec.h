@@ -25,9 +25,9 @@ enum nf_rec_type {
 	NF_REC_ABORT,	      /* before the route: D forgets, S goes on. Answered by OVER */
 	NF_REC_REVERT,	      /* S, after the route went back: flows are LOCAL again. → OVER */
 	NF_REC_FENCE,	      /* D, after the route went back: forget the move's flows. → OVER */
-	NF_REC_FINISH,	      /* D, source is dead after the route: commit what came. → COMMITTED */
-	NF_REC_END,	      /* D: the source's linger is over. S: end the linger now. → OVER */
-	NF_REC_LIST,	      /* payload: space text. Answered by LISTED records, then LIST_END */
+	NF_REC_FINISH, /* D, source is dead after the route: commit what came. → COMMITTED */
+	NF_REC_END,    /* D: the source's linger is over. S: end the linger now. → OVER */
+	NF_REC_LIST,   /* payload: space text. Answered by LISTED records, then LIST_END */
 
 	/* shim → helper, helper → helper, helper → shim: the data path (S → D) */
 	NF_REC_STATE = 32, /* (scope, f, e, v, blob); NF_REC_GONE: the flow ended at S */
@@ -82,7 +82,7 @@ static inline uint32_t nf_rec_payload(const struct nf_rec *r)
 	return r->len - (uint32_t)sizeof(*r);
 }
 
-#define NF_MARK_MAX 16	 /* most queues of a path */
+#define NF_MARK_MAX    16 /* most queues of a path */
 #define NF_MARK_SECRET 16 /* bytes per queue */
 
 /* Payload of BEGIN_*: followed by space_len bytes of the space's text, no NUL. */
@@ -100,24 +100,24 @@ struct nf_rec_begin {
 
 /* What a move did so far at one shim; all counts since BEGIN. */
 struct nf_rec_stats {
-	uint64_t flows;		/* per-flow states sent or imported */
-	uint64_t records;	/* multi-flow states sent or imported, repeats included */
-	uint64_t shared;	/* records also used by flows outside the space */
-	uint64_t state_bytes;	/* blobs */
-	uint64_t clones;	/* sent or reprocessed */
+	uint64_t flows;	      /* per-flow states sent or imported */
+	uint64_t records;     /* multi-flow states sent or imported, repeats included */
+	uint64_t shared;      /* records also used by flows outside the space */
+	uint64_t state_bytes; /* blobs */
+	uint64_t clones;      /* sent or reprocessed */
 	uint64_t clone_bytes;
-	uint64_t new_flows;	/* began during the move */
-	uint64_t fwd;		/* sent or processed */
-	uint64_t held;		/* packets held, total */
-	uint64_t held_max;	/* most at once */
+	uint64_t new_flows; /* began during the move */
+	uint64_t fwd;	    /* sent or processed */
+	uint64_t held;	    /* packets held, total */
+	uint64_t held_max;  /* most at once */
 	uint64_t held_bytes_max;
-	uint64_t downgraded;	/* flows */
-	uint64_t unfinished;	/* flows not fully caught up */
+	uint64_t downgraded; /* flows */
+	uint64_t unfinished; /* flows not fully caught up */
 	uint64_t slices;
 	uint64_t slice_max_ns;
-	uint64_t wait_ns;	/* input waited for ring space in no-drop mode */
-	uint64_t kernel_drops;	/* of the capture handle since BEGIN */
-	uint64_t discarded;	/* clones or marks refused (old, malformed, forged) */
+	uint64_t wait_ns;      /* input waited for ring space in no-drop mode */
+	uint64_t kernel_drops; /* of the capture handle since BEGIN */
+	uint64_t discarded;    /* clones or marks refused (old, malformed, forged) */
 };
 
 #endif

@@ -11,12 +11,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MAGIC	   0x474e49524d494853ull /* "SHIMRING" */
-#define PAGE	   4096u
-#define MIN_BYTES  (64u << 10)
-#define MAX_BYTES  (1u << 30)
-#define SEALS	   (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
-#define PADDED(n)  (((n) + 7u) & ~7u)
+#define MAGIC	  0x474e49524d494853ull /* "SHIMRING" */
+#define PAGE	  4096u
+#define MIN_BYTES (64u << 10)
+#define MAX_BYTES (1u << 30)
+#define SEALS	  (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+#define PADDED(n) (((n) + 7u) & ~7u)
 
 struct shared {
 	uint64_t magic;
@@ -28,10 +28,11 @@ struct shared {
 struct nf_ring {
 	struct shared *sh;
 	uint8_t *data;
-	uint64_t size;	 /* private copy */
-	uint64_t head;	 /* producer: own; consumer: cached */
-	uint64_t tail;	 /* consumer: own; producer: cached */
-	uint64_t pending; /* producer: where the reservation starts; consumer: bytes of the record */
+	uint64_t size; /* private copy */
+	uint64_t head; /* producer: own; consumer: cached */
+	uint64_t tail; /* consumer: own; producer: cached */
+	uint64_t
+		pending; /* producer: where the reservation starts; consumer: bytes of the record */
 };
 
 static int map_ring(int fd, size_t size, struct nf_ring **out)
@@ -65,7 +66,7 @@ int nf_ring_create(size_t bytes, const char *name, struct nf_ring **out, int *fd
 	if (f < 0)
 		return -errno;
 	err = ftruncate(f, (off_t)(PAGE + bytes)) < 0 || fcntl(f, F_ADD_SEALS, SEALS) < 0 ? -errno
-											    : 0;
+											  : 0;
 	if (!err)
 		err = map_ring(f, bytes, out);
 	if (err) {

@@ -45,8 +45,8 @@ size_t nf_ring_room(struct nf_ring *r);
 /* Consumer. The next record, or NULL with *err 0 (empty) or -EPROTO (malformed: stop using
  * the ring). The header is copied out of shared memory into @hdr before it is checked; the
  * payload at *payload stays valid until nf_ring_next. */
-const struct nf_rec *nf_ring_peek(struct nf_ring *r, struct nf_rec *hdr,
-				  const uint8_t **payload, int *err);
+const struct nf_rec *nf_ring_peek(struct nf_ring *r, struct nf_rec *hdr, const uint8_t **payload,
+				  int *err);
 void nf_ring_next(struct nf_ring *r);
 bool nf_ring_empty(struct nf_ring *r); /* one load; for the fast path */
 

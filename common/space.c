@@ -102,7 +102,8 @@ static bool tests_exclude(const struct nf_space_test *a, const struct nf_space_t
 	if (a->field == NF_SPACE_FAMILY && b->field == NF_SPACE_FAMILY)
 		return a->value != b->value;
 	if ((a->field == NF_SPACE_FAMILY && b->field == NF_SPACE_ADDR) ||
-	    (a->field == NF_SPACE_ADDR && (b->field == NF_SPACE_FAMILY || b->field == NF_SPACE_ADDR)))
+	    (a->field == NF_SPACE_ADDR &&
+	     (b->field == NF_SPACE_FAMILY || b->field == NF_SPACE_ADDR)))
 		return a->value != b->value;
 	return false;
 }

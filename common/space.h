@@ -17,7 +17,7 @@
 
 #include "nfshim_flow.h"
 
-#define NF_SPACE_TEXT 4096  /* longest text accepted, with the NUL */
+#define NF_SPACE_TEXT  4096 /* longest text accepted, with the NUL */
 #define NF_SPACE_TERMS 1024 /* most conjunctions after expansion */
 
 /* One test of a packet's header, as a switch makes it. */
@@ -29,8 +29,8 @@ struct nf_space_test {
 		NF_SPACE_PORT,	 /* value; side (TCP, UDP, SCTP) */
 	} field;
 	enum nf_space_side { NF_SPACE_EITHER, NF_SPACE_SRC, NF_SPACE_DST } side;
-	uint16_t value;	 /* ethertype (also for ADDR), protocol or port */
-	uint8_t prefix;	 /* bits, ADDR only */
+	uint16_t value;	  /* ethertype (also for ADDR), protocol or port */
+	uint8_t prefix;	  /* bits, ADDR only */
 	uint8_t addr[16]; /* masked */
 };
 

@@ -22,10 +22,10 @@
 
 #include "space.h"
 
-#define ETH_IP	 0x0800
-#define ETH_IP6	 0x86dd
-#define MAX_DEEP 32
-#define MAX_WORD 64
+#define ETH_IP	  0x0800
+#define ETH_IP6	  0x86dd
+#define MAX_DEEP  32
+#define MAX_WORD  64
 #define MAX_TESTS 64 /* of one alternative; keeps the product small */
 
 struct list {
@@ -73,8 +73,10 @@ static void advance(struct parser *p)
 			n = 1;
 	}
 	if (n >= MAX_WORD) {
-		fail(p, -EINVAL, "a word of the flow space is too long: '%.20s...'; names are not "
-			    "looked up", p->at);
+		fail(p, -EINVAL,
+		     "a word of the flow space is too long: '%.20s...'; names are not "
+		     "looked up",
+		     p->at);
 		n = 0;
 	}
 	memcpy(p->word, p->at, n);
@@ -133,8 +135,10 @@ static struct nf_space_term join(struct parser *p, const struct nf_space_term *a
 	struct nf_space_term t = {.n = a->n + b->n};
 
 	if (t.n > MAX_TESTS) {
-		fail(p, -E2BIG, "an alternative of the flow space has more than %d conditions: "
-				"write fewer 'and'", MAX_TESTS);
+		fail(p, -E2BIG,
+		     "an alternative of the flow space has more than %d conditions: "
+		     "write fewer 'and'",
+		     MAX_TESTS);
 		t.n = 0;
 		return t;
 	}
@@ -267,9 +271,12 @@ static const struct {
 	const char *word;
 	uint16_t family, proto; /* 0: not implied */
 } protos[] = {
-	{"tcp", 0, IPPROTO_TCP},	 {"udp", 0, IPPROTO_UDP},
-	{"sctp", 0, IPPROTO_SCTP},	 {"icmp", ETH_IP, IPPROTO_ICMP},
-	{"icmp6", ETH_IP6, IPPROTO_ICMPV6}, {"ip", ETH_IP, 0},
+	{"tcp", 0, IPPROTO_TCP},
+	{"udp", 0, IPPROTO_UDP},
+	{"sctp", 0, IPPROTO_SCTP},
+	{"icmp", ETH_IP, IPPROTO_ICMP},
+	{"icmp6", ETH_IP6, IPPROTO_ICMPV6},
+	{"ip", ETH_IP, 0},
 	{"ip6", ETH_IP6, 0},
 };
 
@@ -310,8 +317,9 @@ static bool is_space_word(const struct parser *p)
 static void unsupported(struct parser *p)
 {
 	if (!p->word[0])
-		fail(p, -EINVAL, "the flow space ends where a host, net, port or protocol should "
-				 "follow");
+		fail(p, -EINVAL,
+		     "the flow space ends where a host, net, port or protocol should "
+		     "follow");
 	else if (is(p, "all"))
 		fail(p, -EINVAL, "'all' stands alone: it already means everything");
 	else
@@ -339,8 +347,8 @@ static unsigned target(struct parser *p, const char *word, struct nf_space_test 
 	bool port = is(p, "port"), net = is(p, "net"), number_given = !strcmp(word, "proto");
 
 	if (number_given || !qualifies(t, n, port)) {
-		fail(p, -EINVAL, "'%s' cannot go before '%s': write '%s%s and %s ...'", word, p->word,
-		     word, number_given ? " N" : "", p->word);
+		fail(p, -EINVAL, "'%s' cannot go before '%s': write '%s%s and %s ...'", word,
+		     p->word, word, number_given ? " N" : "", p->word);
 		return n;
 	}
 	advance(p);
@@ -466,8 +474,9 @@ int nf_space_parse(const char *text, struct nf_space **out, char *err, size_t er
 	}
 	advance(&p);
 	if (!p.word[0]) {
-		fail(&p, -EINVAL, "the flow space is empty: name hosts, nets, ports or protocols, "
-				  "or write 'all'");
+		fail(&p, -EINVAL,
+		     "the flow space is empty: name hosts, nets, ports or protocols, "
+		     "or write 'all'");
 	} else if (!strcmp(s->text, "all")) {
 		s->all = true;
 	} else {

@@ -36,8 +36,8 @@ static void client_close(struct nf_client *cl)
 static void flush(struct nf_client *cl)
 {
 	while (cl->out_at < cl->out_len) {
-		ssize_t n = send(cl->fd, cl->out + cl->out_at, cl->out_len - cl->out_at,
-				 MSG_NOSIGNAL);
+		ssize_t n =
+			send(cl->fd, cl->out + cl->out_at, cl->out_len - cl->out_at, MSG_NOSIGNAL);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -109,8 +109,8 @@ void nf_api_move_progress(const struct nf_move *m)
 	struct nf_client *cl;
 
 	LIST_FOREACH(cl, &m->c->clients, next)
-		if (cl->waits == m && !cl->broken)
-			nf_api_send(cl, "progress", nf_move_progress(m));
+	if (cl->waits == m && !cl->broken)
+		nf_api_send(cl, "progress", nf_move_progress(m));
 }
 
 void nf_api_move_result(const struct nf_move *m)
@@ -119,7 +119,8 @@ void nf_api_move_result(const struct nf_move *m)
 	struct nf_client *cl;
 	json_t *o;
 
-	LIST_FOREACH(cl, &m->c->clients, next) {
+	LIST_FOREACH(cl, &m->c->clients, next)
+	{
 		if (cl->waits != m)
 			continue;
 		cl->waits = NULL;
@@ -135,8 +136,8 @@ void nf_api_move_gone(const struct nf_move *m)
 	struct nf_client *cl;
 
 	LIST_FOREACH(cl, &m->c->clients, next)
-		if (cl->waits == m)
-			cl->waits = NULL;
+	if (cl->waits == m)
+		cl->waits = NULL;
 }
 
 /* ---- lists of flows ---- */
@@ -155,15 +156,14 @@ void nf_api_list_event(struct nf_instance *i, const struct nf_msg_event *e)
 	struct nf_client *cl;
 
 	LIST_FOREACH(cl, &i->c->clients, next)
-		if (cl->lists == i && cl->list_id == e->move)
-			break;
+	if (cl->lists == i && cl->list_id == e->move)
+		break;
 	if (!cl)
 		return;
 	if (e->what == NF_EVENT_FLOW) {
 		nf_flow_format(&e->flow, text, sizeof(text));
-		json_array_append_new(cl->flows,
-				      json_pack("{s:s,s:I}", "flow", text, "packets",
-						(json_int_t)e->version));
+		json_array_append_new(cl->flows, json_pack("{s:s,s:I}", "flow", text, "packets",
+							   (json_int_t)e->version));
 		return;
 	}
 	nf_api_ok(cl, json_pack("{s:s,s:I,s:O}", "instance", i->name, "count",
@@ -176,10 +176,10 @@ void nf_api_helper_gone(struct nf_instance *i)
 	struct nf_client *cl;
 
 	LIST_FOREACH(cl, &i->c->clients, next)
-		if (cl->lists == i) {
-			nf_api_error(cl, NF_CODE_FAILED, "the helper of %s is gone", i->name);
-			list_end(cl);
-		}
+	if (cl->lists == i) {
+		nf_api_error(cl, NF_CODE_FAILED, "the helper of %s is gone", i->name);
+		list_end(cl);
+	}
 }
 
 /* ---- in ---- */
@@ -205,8 +205,10 @@ static void take_lines(struct nf_client *cl)
 
 		*end = 0;
 		if (cl->skips)
-			nf_api_error(cl, NF_CODE_REFUSED, "the request is longer than %d "
-				     "characters: split the move", LINE_MAX_BYTES);
+			nf_api_error(cl, NF_CODE_REFUSED,
+				     "the request is longer than %d "
+				     "characters: split the move",
+				     LINE_MAX_BYTES);
 		else
 			on_line(cl, cl->in);
 		cl->skips = false;
@@ -264,8 +266,10 @@ static void on_list_late(void *arg)
 {
 	struct nf_client *cl = arg;
 
-	nf_api_error(cl, NF_CODE_FAILED, "%s did not list its flows in time: is its NF reading "
-		     "packets?", cl->lists->name);
+	nf_api_error(cl, NF_CODE_FAILED,
+		     "%s did not list its flows in time: is its NF reading "
+		     "packets?",
+		     cl->lists->name);
 	list_end(cl);
 }
 

@@ -34,7 +34,7 @@ struct nf_client {
 	int fd;
 	char *in, *out;
 	size_t in_len, in_cap, out_len, out_at;
-	bool broken, skips; /* the rest of a line that is too long */
+	bool broken, skips;	     /* the rest of a line that is too long */
 	const struct nf_move *waits; /* for its result */
 	struct nf_instance *lists;   /* whose flows are coming */
 	uint64_t list_id;

@@ -27,14 +27,18 @@ static json_t *instance_json(const struct nf_instance *i)
 
 	return json_pack("{s:s,s:s,s:b,s:s,s:s,s:i,s:s,s:b,s:I,s:b,s:s,s:I,s:s}", "name", i->name,
 			 "port", p ? p->dev : "", "default", !strcmp(i->name, i->c->conf.fallback),
-			 "helper", i->helper ? i->listen : "", "program",
-			 known ? st->program : "", "pid", known ? (int)st->pid : 0, "adapter",
-			 known ? st->provider : "", "input", known && st->input, "packets",
+			 "helper", i->helper ? i->listen : "", "program", known ? st->program : "",
+			 "pid", known ? (int)st->pid : 0, "adapter", known ? st->provider : "",
+			 "input", known && st->input, "packets",
 			 (json_int_t)(known ? st->packets : 0), "ready", !unfit, "reason",
 			 unfit ? unfit : "", "move",
-			 (json_int_t)(i->move ? i->move->id : known ? st->move : 0), "stage",
-			 i->move ? nf_stage_name(i->move->stage)
-			 : known && st->move ? nf_phase_name((enum nf_phase)st->phase) : "");
+			 (json_int_t)(i->move ? i->move->id
+				      : known ? st->move
+					      : 0),
+			 "stage",
+			 i->move	     ? nf_stage_name(i->move->stage)
+			 : known && st->move ? nf_phase_name((enum nf_phase)st->phase)
+					     : "");
 }
 
 static void cmd_instances(struct nf_client *cl, const json_t *req)
@@ -44,7 +48,7 @@ static void cmd_instances(struct nf_client *cl, const json_t *req)
 
 	(void)req;
 	LIST_FOREACH(i, &cl->c->instances, next)
-		json_array_append_new(a, instance_json(i));
+	json_array_append_new(a, instance_json(i));
 	nf_api_ok(cl, json_pack("{s:o}", "instances", a));
 }
 
@@ -83,8 +87,9 @@ static void cmd_flows(struct nf_client *cl, const json_t *req)
 
 static void add_counter(void *arg, const char *what, uint64_t packets, uint64_t bytes)
 {
-	json_object_set_new(arg, what, json_pack("{s:I,s:I}", "packets", (json_int_t)packets,
-						 "bytes", (json_int_t)bytes));
+	json_object_set_new(
+		arg, what,
+		json_pack("{s:I,s:I}", "packets", (json_int_t)packets, "bytes", (json_int_t)bytes));
 }
 
 static void cmd_routes(struct nf_client *cl, const json_t *req)
@@ -119,8 +124,14 @@ struct option_of {
 	uint64_t min, max;
 };
 
-#define WIDE(f, lo, hi)	  {#f, offsetof(struct nf_move_options, f), true, lo, hi}
-#define NARROW(f, lo, hi) {#f, offsetof(struct nf_move_options, f), false, lo, hi}
+#define WIDE(f, lo, hi)                                                                            \
+	{                                                                                          \
+#f, offsetof(struct nf_move_options, f), true, lo, hi                              \
+	}
+#define NARROW(f, lo, hi)                                                                          \
+	{                                                                                          \
+#f, offsetof(struct nf_move_options, f), false, lo, hi                             \
+	}
 
 static const struct option_of options[] = {
 	WIDE(buffer_packets, 1, 1ull << 40), WIDE(buffer_bytes, 1, 1ull << 50),
@@ -142,7 +153,8 @@ static int set_option(struct nf_move_options *o, const char *key, json_t *v, cha
 {
 	const struct option_of *of = option_of(key);
 	uint64_t u = json_is_integer(v) && json_integer_value(v) >= 0
-			     ? (uint64_t)json_integer_value(v) : UINT64_MAX;
+			     ? (uint64_t)json_integer_value(v)
+			     : UINT64_MAX;
 
 	if (!of || u < of->min || u > of->max) {
 		if (of)
@@ -167,18 +179,19 @@ static void cmd_move(struct nf_client *cl, const json_t *req)
 	const char *key;
 	json_t *v;
 
-	json_object_foreach(json_object_get(req, "options"), key, v)
-		if (set_option(&opt, key, v, err, sizeof(err))) {
-			nf_api_error(cl, NF_CODE_USAGE, "%s", err);
-			return;
-		}
+	json_object_foreach(json_object_get(req, "options"), key,
+			    v) if (set_option(&opt, key, v, err, sizeof(err)))
+	{
+		nf_api_error(cl, NF_CODE_USAGE, "%s", err);
+		return;
+	}
 	if (cl->waits || nf_move_start(cl->c, text_of(req, "src"), text_of(req, "dst"),
 				       text_of(req, "space"), &opt, &m, err, sizeof(err))) {
 		nf_api_error(cl, NF_CODE_REFUSED, "%s", cl->waits ? "one move at a time" : err);
 		return;
 	}
-	nf_api_send(cl, "accepted", json_pack("{s:I,s:O}", "id", (json_int_t)m->id, "warnings",
-					      m->warnings));
+	nf_api_send(cl, "accepted",
+		    json_pack("{s:I,s:O}", "id", (json_int_t)m->id, "warnings", m->warnings));
 	if (json_is_true(json_object_get(req, "wait")))
 		cl->waits = m;
 	else
@@ -194,7 +207,7 @@ static void cmd_moves(struct nf_client *cl, const json_t *req)
 
 	(void)req;
 	TAILQ_FOREACH(m, &cl->c->moves, next)
-		json_array_append_new(a, nf_move_result(m));
+	json_array_append_new(a, nf_move_result(m));
 	nf_api_ok(cl, json_pack("{s:o}", "moves", a));
 }
 
@@ -204,8 +217,9 @@ static struct nf_move *wanted(struct nf_client *cl, const json_t *req)
 	struct nf_move *m = id > 0 ? nf_move_find(cl->c, (uint64_t)id) : NULL;
 
 	if (!m)
-		nf_api_error(cl, NF_CODE_REFUSED, "there is no move %" JSON_INTEGER_FORMAT
-			     "; 'nfctl moves' lists them", id);
+		nf_api_error(cl, NF_CODE_REFUSED,
+			     "there is no move %" JSON_INTEGER_FORMAT "; 'nfctl moves' lists them",
+			     id);
 	return m;
 }
 

@@ -40,8 +40,8 @@ static bool good(const char *s, const char *extra, size_t size)
 	return true;
 }
 
-static int take_text(struct reader *r, char *out, size_t size, const char *extra,
-		     const char *key, const char *v)
+static int take_text(struct reader *r, char *out, size_t size, const char *extra, const char *key,
+		     const char *v)
 {
 	if (!good(v, extra, size))
 		return wrong(r, "'%s' is no possible value of '%s'", v, key);
@@ -108,8 +108,10 @@ static int take_switch(struct reader *r, const char *key, const char *v)
 		return take_list(r, v, take_input);
 	if (!strcmp(key, "cpus"))
 		return take_list(r, v, take_cpu);
-	return wrong(r, "[switch] knows no '%s': driver, netns, table, input, default, reference, "
-			"cpus", key);
+	return wrong(r,
+		     "[switch] knows no '%s': driver, netns, table, input, default, reference, "
+		     "cpus",
+		     key);
 }
 
 static int take_port(struct reader *r, const char *name, const char *key, const char *v)

@@ -21,8 +21,8 @@ struct nf_instance *nf_instance_find(struct nf_ctrl *c, const char *name)
 	struct nf_instance *i;
 
 	LIST_FOREACH(i, &c->instances, next)
-		if (!strcmp(i->name, name))
-			return i;
+	if (!strcmp(i->name, name))
+		return i;
 	return NULL;
 }
 
@@ -38,7 +38,7 @@ static struct nf_instance *add(struct nf_ctrl *c, const char *name)
 	i->c = c;
 	snprintf(i->name, sizeof(i->name), "%s", name);
 	LIST_FOREACH(at, &c->instances, next)
-		last = at;
+	last = at;
 	if (last)
 		LIST_INSERT_AFTER(last, i, next);
 	else
@@ -60,7 +60,8 @@ char *nf_instance_names(struct nf_ctrl *c, char *buf, size_t n)
 	size_t at = 0;
 
 	buf[0] = 0;
-	LIST_FOREACH(i, &c->instances, next) {
+	LIST_FOREACH(i, &c->instances, next)
+	{
 		at += (size_t)snprintf(buf + at, n - at, "%s%s", at ? ", " : "", i->name);
 		if (at >= n)
 			break;
@@ -79,8 +80,10 @@ const char *nf_instance_unfit(const struct nf_instance *i)
 		snprintf(why, sizeof(why), "no helper speaks for %s: start 'nfxfer --name %s'",
 			 i->name, i->name);
 	else if (!i->has_status)
-		snprintf(why, sizeof(why), "the helper of %s has not said yet how its NF is: try "
-			 "again", i->name);
+		snprintf(why, sizeof(why),
+			 "the helper of %s has not said yet how its NF is: try "
+			 "again",
+			 i->name);
 	else if (!st->pid)
 		snprintf(why, sizeof(why), "no NF is attached at %s: %s", i->name,
 			 st->reason[0] ? st->reason : "start it with nfrun");
@@ -155,7 +158,8 @@ static void make_ascii(char *text)
 static bool on_hello(struct nf_helper *h, const struct nf_msg_hello *in)
 {
 	struct nf_msg m = {.type = NF_MSG_HELLO,
-			   .hello = {.version = NF_PROTO_VERSION, .role = NF_ROLE_CONTROLLER,
+			   .hello = {.version = NF_PROTO_VERSION,
+				     .role = NF_ROLE_CONTROLLER,
 				     .name = "nfctrld"}};
 	struct nf_instance *i = in->name[0] ? add(h->c, in->name) : NULL;
 	char text[256];

@@ -34,8 +34,8 @@ struct nf_move *nf_move_find(struct nf_ctrl *c, uint64_t id)
 	struct nf_move *m;
 
 	TAILQ_FOREACH(m, &c->moves, next)
-		if (m->id == id)
-			return m;
+	if (m->id == id)
+		return m;
 	return NULL;
 }
 
@@ -202,7 +202,8 @@ void nf_move_hurry(struct nf_move *m)
 {
 	m->hurry = true;
 	/* END ends a linger; before RELEASED there is none yet. */
-	if (m->end_sent || m->stage != NF_STAGE_LINGER || !nf_move_saw(m, NF_SIDE_SRC, NF_REC_RELEASED))
+	if (m->end_sent || m->stage != NF_STAGE_LINGER ||
+	    !nf_move_saw(m, NF_SIDE_SRC, NF_REC_RELEASED))
 		return;
 	m->end_sent = true;
 	nf_move_order(m, NF_SIDE_SRC, NF_REC_END);
@@ -227,8 +228,8 @@ void nf_move_over(struct nf_move *m)
 	leave(nf_src(m), m);
 	leave(nf_dst(m), m);
 	TAILQ_FOREACH(o, &c->moves, next)
-		if (o->stage == NF_STAGE_CLEAR)
-			nf_stage_advance(o);
+	if (o->stage == NF_STAGE_CLEAR)
+		nf_stage_advance(o);
 }
 
 int nf_move_abort(struct nf_move *m, const char *why, char *err, size_t errlen)
@@ -241,8 +242,10 @@ int nf_move_abort(struct nf_move *m, const char *why, char *err, size_t errlen)
 		return -EPERM;
 	}
 	if (m->stage > NF_STAGE_PREPARE_SRC) {
-		snprintf(err, errlen, "the route of move %" PRIu64 " is set: it can only go on; "
-			 "move the flows back afterwards", m->id);
+		snprintf(err, errlen,
+			 "the route of move %" PRIu64 " is set: it can only go on; "
+			 "move the flows back afterwards",
+			 m->id);
 		return -EPERM;
 	}
 	nf_move_reason(m, "%s", why);
@@ -270,8 +273,8 @@ void nf_moves_fini(struct nf_ctrl *c)
 
 static void mark_frame(const struct nf_move *m, unsigned queue, uint8_t *f, size_t len)
 {
-	static const uint8_t head[] = {2, 0x6e, 0x66, 0, 0, 1, 2, 0x6e, 0x66, 0, 0, 2,
-				       0x88, 0xb5, 'N', 'F', 'M', 'K', 1};
+	static const uint8_t head[] = {2, 0x6e, 0x66, 0,    0,	 1,   2,   0x6e, 0x66, 0,
+				       0, 2,	0x88, 0xb5, 'N', 'F', 'M', 'K',	 1};
 
 	memset(f, 0, len);
 	memcpy(f, head, sizeof(head));
@@ -429,13 +432,14 @@ static void event(struct nf_move *m, struct nf_move_side *s, const struct nf_msg
 		break;
 	case NF_EVENT_NF_GONE:
 		s->gone = s->nf_gone = true;
-		snprintf(text, sizeof(text), "the NF of %s is gone: %.900s", s->inst->name, e->text);
+		snprintf(text, sizeof(text), "the NF of %s is gone: %.900s", s->inst->name,
+			 e->text);
 		nf_move_trouble(m, side, text);
 		break;
 	case NF_EVENT_PEER_GONE:
 		m->peer_gone = true;
-		snprintf(text, sizeof(text), "the stream from %s to %s broke: %.800s", nf_src(m)->name,
-			 nf_dst(m)->name, e->text);
+		snprintf(text, sizeof(text), "the stream from %s to %s broke: %.800s",
+			 nf_src(m)->name, nf_dst(m)->name, e->text);
 		nf_move_trouble(m, NF_SIDE_NONE, text);
 		break;
 	case NF_EVENT_PROGRESS:
@@ -463,7 +467,8 @@ void nf_moves_helper_gone(struct nf_instance *i)
 	struct nf_move *m;
 
 	snprintf(text, sizeof(text), "the helper of %s is gone", i->name);
-	TAILQ_FOREACH(m, &i->c->moves, next) {
+	TAILQ_FOREACH(m, &i->c->moves, next)
+	{
 		struct nf_move_side *s = side_of(m, i);
 
 		if (!s || !s->begun || m->stage == NF_STAGE_OVER)
@@ -478,8 +483,8 @@ void nf_moves_helper_back(struct nf_instance *i)
 	struct nf_move *m;
 
 	TAILQ_FOREACH(m, &i->c->moves, next)
-		if (m->fence && nf_dst(m) == i)
-			nf_move_order(m, NF_SIDE_DST, NF_REC_FENCE);
+	if (m->fence && nf_dst(m) == i)
+		nf_move_order(m, NF_SIDE_DST, NF_REC_FENCE);
 }
 
 /* An NF that does not know the move needs no fence against it. One that does has not heard of it: a
@@ -488,7 +493,8 @@ void nf_moves_status(struct nf_instance *i)
 {
 	struct nf_move *m;
 
-	TAILQ_FOREACH(m, &i->c->moves, next) {
+	TAILQ_FOREACH(m, &i->c->moves, next)
+	{
 		if (!m->fence || m->stage != NF_STAGE_OVER || nf_dst(m) != i || !i->status.pid)
 			continue;
 		if (i->status.move == m->id)

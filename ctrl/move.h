@@ -18,9 +18,9 @@
 #include "instance.h"
 #include "space.h"
 
-#define NF_LIST_ID	(1ull << 63) /* ids of LIST stand above those of moves */
-#define NF_MOVES_KEPT	1000	     /* moves that are over and still shown */
-#define NF_MOVE_NAMED	2000	     /* unfinished flows kept by name */
+#define NF_LIST_ID    (1ull << 63) /* ids of LIST stand above those of moves */
+#define NF_MOVES_KEPT 1000	   /* moves that are over and still shown */
+#define NF_MOVE_NAMED 2000	   /* unfinished flows kept by name */
 
 struct nf_move_options {
 	uint64_t buffer_packets, buffer_bytes;
@@ -56,10 +56,10 @@ enum nf_stage_id {
 
 struct nf_move_side {
 	struct nf_instance *inst;
-	bool begun;    /* BEGIN was sent */
-	bool gone;     /* its helper or its NF is */
-	bool nf_gone;  /* its NF is */
-	uint64_t seen; /* bit (type - NF_REC_BEGUN) for each acknowledgement */
+	bool begun;		      /* BEGIN was sent */
+	bool gone;		      /* its helper or its NF is */
+	bool nf_gone;		      /* its NF is */
+	uint64_t seen;		      /* bit (type - NF_REC_BEGUN) for each acknowledgement */
 	uint64_t unfinished;	      /* flows it said so of */
 	struct nf_rec_stats stats;    /* the shim's own words */
 	struct nf_rec_stats progress; /* the helper's count so far */
@@ -141,7 +141,7 @@ void nf_move_order(struct nf_move *m, enum nf_side side, enum nf_rec_type what);
 void nf_move_report(struct nf_move *m, enum nf_move_state state); /* once */
 void nf_move_reason(struct nf_move *m, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void nf_move_warn(struct nf_move *m, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-void nf_move_over(struct nf_move *m); /* frees the instances for other moves */
+void nf_move_over(struct nf_move *m);  /* frees the instances for other moves */
 void nf_move_hurry(struct nf_move *m); /* end the linger now */
 
 /* Something broke at @side (NONE: between them): abort, revert or finish, as DESIGN §6 says. */

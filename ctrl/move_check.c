@@ -31,8 +31,7 @@ static int refuse(const struct check *k, int err, const char *fmt, ...)
 	return err;
 }
 
-static void warn(const struct check *k, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
+static void warn(const struct check *k, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 static void warn(const struct check *k, const char *fmt, ...)
 {
@@ -62,12 +61,16 @@ static int check_busy(const struct check *k, const struct nf_instance *i)
 	const struct nf_move *m = i->waiting ? i->waiting : i->move;
 
 	if (m && (i->waiting || m->stage != NF_STAGE_LINGER || m->state != NF_MOVE_DONE))
-		return refuse(k, -EBUSY, "%s is busy with move %" PRIu64 ": wait until it is over, or "
-			      "'nfctl abort %" PRIu64 "'", i->name, m->id, m->id);
+		return refuse(k, -EBUSY,
+			      "%s is busy with move %" PRIu64 ": wait until it is over, or "
+			      "'nfctl abort %" PRIu64 "'",
+			      i->name, m->id, m->id);
 	if (st->move && !nf_move_find(k->c, st->move))
-		return refuse(k, -EBUSY, "%s is busy with move %" PRIu64 " of an earlier nfctrld "
+		return refuse(k, -EBUSY,
+			      "%s is busy with move %" PRIu64 " of an earlier nfctrld "
 			      "(%s): it is ended within seconds if that is safe; else restart "
-			      "its nfxfer", i->name, st->move, nf_phase_name((enum nf_phase)st->phase));
+			      "its nfxfer",
+			      i->name, st->move, nf_phase_name((enum nf_phase)st->phase));
 	return 0;
 }
 
@@ -76,8 +79,10 @@ static int check_instance(const struct check *k, const struct nf_instance *i)
 	const char *why;
 
 	if (!nf_switch_port(&k->c->conf, i->name))
-		return refuse(k, -ENOENT, "the switch has no port for %s: add [port %s] to the "
-			      "configuration", i->name, i->name);
+		return refuse(k, -ENOENT,
+			      "the switch has no port for %s: add [port %s] to the "
+			      "configuration",
+			      i->name, i->name);
 	why = nf_instance_unfit(i);
 	if (why)
 		return refuse(k, -ENOTCONN, "%s", why);
@@ -99,7 +104,8 @@ static int check_space(const struct check *k, const char *text, struct nf_space 
 		warn(k, "the space names ports: a switch cannot match fragments after the first; "
 			"they stay where they are");
 	if (rules > MANY_RULES)
-		warn(k, "the space becomes %u rules, which the switch tests packet by packet", rules);
+		warn(k, "the space becomes %u rules, which the switch tests packet by packet",
+		     rules);
 	return 0;
 }
 
@@ -109,10 +115,11 @@ static int check_other_moves(const struct check *k, const struct nf_space *s)
 	struct nf_move *m;
 
 	TAILQ_FOREACH(m, &k->c->moves, next)
-		if (m->stage < NF_STAGE_LINGER && nf_space_overlap(m->space, s))
-			return refuse(k, -EBUSY, "flows of this space may also be in '%.200s', busy "
-				      "with move %" PRIu64 ": wait until it is over",
-				      m->space->text, m->id);
+	if (m->stage < NF_STAGE_LINGER && nf_space_overlap(m->space, s))
+		return refuse(k, -EBUSY,
+			      "flows of this space may also be in '%.200s', busy "
+			      "with move %" PRIu64 ": wait until it is over",
+			      m->space->text, m->id);
 	return 0;
 }
 
@@ -136,12 +143,16 @@ static void check_routes(const struct check *k, const struct nf_space *s, const 
 			continue;
 		covered = nf_space_covers(r->space, s);
 		if (strcmp(r->instance, src) && strcmp(r->instance, dst))
-			warn(k, "flows that are also in '%.200s' are routed to %s; they go to %s "
-				"too, without their state", r->space->text, r->instance, dst);
+			warn(k,
+			     "flows that are also in '%.200s' are routed to %s; they go to %s "
+			     "too, without their state",
+			     r->space->text, r->instance, dst);
 	}
 	if (!covered && strcmp(fallback, src) && strcmp(fallback, dst))
-		warn(k, "flows of the space that no route names are at %s; they go to %s too, "
-			"without their state", fallback, dst);
+		warn(k,
+		     "flows of the space that no route names are at %s; they go to %s too, "
+		     "without their state",
+		     fallback, dst);
 	nf_routes_clear(&l);
 }
 
@@ -165,8 +176,10 @@ int nf_move_check(struct nf_ctrl *c, const char *src, const char *dst, const cha
 	if (!rc)
 		rc = check_instance(&k, d);
 	if (!rc && !d->listen[0])
-		rc = refuse(&k, -ENOTCONN, "the helper of %s gave no address to dial: start it "
-			    "with --listen", d->name);
+		rc = refuse(&k, -ENOTCONN,
+			    "the helper of %s gave no address to dial: start it "
+			    "with --listen",
+			    d->name);
 	if (!rc)
 		rc = check_other_moves(&k, *space);
 	if (!rc)

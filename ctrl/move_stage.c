@@ -21,7 +21,7 @@
 
 struct nf_stage {
 	const char *name;
-	void (*enter)(struct nf_move *m);	/* NULL: nothing to do */
+	void (*enter)(struct nf_move *m);      /* NULL: nothing to do */
 	bool (*done)(const struct nf_move *m); /* NULL: never */
 	enum nf_stage_id next;
 	uint32_t deadline_ms; /* 0: none */
@@ -254,8 +254,10 @@ static bool commit_done(const struct nf_move *m)
 
 static void commit_late(struct nf_move *m)
 {
-	nf_move_reason(m, "%s has not taken over within 30 s; the route stays with it, and it goes "
-		       "on with what it was sent", nf_dst(m)->name);
+	nf_move_reason(m,
+		       "%s has not taken over within 30 s; the route stays with it, and it goes "
+		       "on with what it was sent",
+		       nf_dst(m)->name);
 	nf_stage_enter(m, NF_STAGE_FINISH);
 }
 
@@ -275,10 +277,13 @@ static void linger_enter(struct nf_move *m)
 		nf_move_warn(m, "no live flows in '%.200s': only the route has changed",
 			     m->space->text);
 	if (m->own_flows)
-		nf_move_warn(m, "%s had %" PRIu64 " flows of the space before; they stayed as they "
-			     "were", nf_dst(m)->name, m->own_flows);
+		nf_move_warn(m,
+			     "%s had %" PRIu64 " flows of the space before; they stayed as they "
+			     "were",
+			     nf_dst(m)->name, m->own_flows);
 	if (m->side[D].stats.downgraded)
-		nf_move_warn(m, "the hold was full: %" PRIu64 " flows were processed out of order; "
+		nf_move_warn(m,
+			     "the hold was full: %" PRIu64 " flows were processed out of order; "
 			     "raise --hold-packets or --hold-bytes",
 			     m->side[D].stats.downgraded);
 	nf_timer_set(m->deadline, (uint64_t)(m->opt.linger_ms + LINGER_SLOW) * 1000u, 0);

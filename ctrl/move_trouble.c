@@ -62,8 +62,10 @@ static void in_linger(struct nf_move *m, enum nf_side side, const char *why)
 	if (side == NF_SIDE_DST && m->side[NF_SIDE_DST].nf_gone && !m->side[NF_SIDE_SRC].gone &&
 	    !m->end_sent) {
 		m->state = NF_MOVE_FAILED;
-		nf_move_reason(m, "%s during the linger; the route goes back to %s, which kept its "
-			       "state until then", why, nf_src(m)->name);
+		nf_move_reason(m,
+			       "%s during the linger; the route goes back to %s, which kept its "
+			       "state until then",
+			       why, nf_src(m)->name);
 		nf_stage_enter(m, NF_STAGE_REVERT);
 	} else if (side == NF_SIDE_SRC) {
 		nf_info("move %" PRIu64 ": %s during the linger", m->id, why);

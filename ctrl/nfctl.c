@@ -211,8 +211,10 @@ static int parse(int argc, char **argv, struct args *a)
 			return fail(NF_CODE_USAGE, "'%s' takes a value; see 'nfctl --help'",
 				    argv[optind - 1]);
 		default:
-			return fail(NF_CODE_USAGE, "there is no option '%s', or it takes no value; "
-				    "see 'nfctl --help'", argv[optind - 1]);
+			return fail(NF_CODE_USAGE,
+				    "there is no option '%s', or it takes no value; "
+				    "see 'nfctl --help'",
+				    argv[optind - 1]);
 		}
 	}
 	if (optind == argc && json_wanted)
@@ -222,7 +224,8 @@ static int parse(int argc, char **argv, struct args *a)
 		return NF_CODE_USAGE;
 	}
 	a->cmd = argv[optind];
-	if (strcmp(a->cmd, "move") && (json_object_size(options) || json_object_get(a->req, "wait")))
+	if (strcmp(a->cmd, "move") &&
+	    (json_object_size(options) || json_object_get(a->req, "wait")))
 		return fail(NF_CODE_USAGE, "'nfctl %s' takes no options of a move", a->cmd);
 	json_object_set_new(a->req, "cmd", json_string(a->cmd));
 	rc = take_words(a, argv + optind + 1, argc - optind - 1);
@@ -296,8 +299,10 @@ static int talk(const struct args *a)
 	int rc = -1;
 
 	if (!f)
-		return fail(NF_CODE_UNREACHABLE, "no nfctrld answers at %s/nfctl.sock: %s; start it, "
-			    "or say where it is with --dir", a->dir, strerror(errno));
+		return fail(NF_CODE_UNREACHABLE,
+			    "no nfctrld answers at %s/nfctl.sock: %s; start it, "
+			    "or say where it is with --dir",
+			    a->dir, strerror(errno));
 	json_dumpf(a->req, f, JSON_COMPACT);
 	fputc('\n', f);
 	if (fflush(f) == 0)

@@ -77,7 +77,8 @@ static void table(const char *const *head, unsigned cols, const json_t *rows, ro
 
 	for (unsigned c = 0; c < cols; c++)
 		width[c] = strlen(head[c]);
-	json_array_foreach(rows, i, o) {
+	json_array_foreach(rows, i, o)
+	{
 		fill(o, cell);
 		for (unsigned c = 0; c < cols; c++)
 			if (strlen(cell[c]) > width[c])
@@ -85,7 +86,8 @@ static void table(const char *const *head, unsigned cols, const json_t *rows, ro
 	}
 	for (unsigned c = 0; c < cols; c++)
 		print_cell(head[c], width[c], c + 1 == cols);
-	json_array_foreach(rows, i, o) {
+	json_array_foreach(rows, i, o)
+	{
 		fill(o, cell);
 		for (unsigned c = 0; c < cols; c++)
 			print_cell(cell[c], width[c], c + 1 == cols);
@@ -199,7 +201,8 @@ static void unfinished(const json_t *r)
 	json_t *f;
 	size_t i;
 
-	json_array_foreach(a, i, f) {
+	json_array_foreach(a, i, f)
+	{
 		if (i == NAMED)
 			break;
 		printf("not fully caught up: %s\n", json_string_value(f));
@@ -256,7 +259,8 @@ static void print_show(const json_t *r)
 	printf("state %s, stage %s%s%s\n", str(r, "state"), str(r, "stage"),
 	       *str(r, "reason") ? ", reason: " : "", str(r, "reason"));
 	printf("phases: begin %.1f ms, export %.1f, prepare %.1f, route %.1f, mark %.1f, commit "
-	       "%.1f\n", real(p, "begin_ms"), real(p, "export_ms"), real(p, "prepare_ms"),
+	       "%.1f\n",
+	       real(p, "begin_ms"), real(p, "export_ms"), real(p, "prepare_ms"),
 	       real(p, "route_ms"), real(p, "mark_ms"), real(p, "commit_ms"));
 	printf("state: %lld flows, %lld records (%lld shared), %s\n", num(r, "flows"),
 	       num(r, "records"), num(r, "shared"), bytes(num(r, "state_bytes")));

@@ -35,8 +35,8 @@ static struct nf_instance *find(struct nf_ctrl *c, uint64_t move, enum nf_side s
 	struct nf_instance *i;
 
 	LIST_FOREACH(i, &c->instances, next)
-		if (is_orphan(i) && i->status.move == move && i->status.side == side)
-			return i;
+	if (is_orphan(i) && i->status.move == move && i->status.side == side)
+		return i;
 	return NULL;
 }
 
@@ -88,7 +88,8 @@ static void look(void *arg)
 	bool any = false, waited;
 
 	waited = c->orphans_since_us && nf_loop_now_us() - c->orphans_since_us >= WAIT_US;
-	LIST_FOREACH(i, &c->instances, next) {
+	LIST_FOREACH(i, &c->instances, next)
+	{
 		if (!is_orphan(i))
 			continue;
 		any = true;

@@ -8,7 +8,7 @@
 
 #include "ctrl.h"
 
-int nf_orphans_init(struct nf_ctrl *c); /* 0 or -errno; the loop frees it */
+int nf_orphans_init(struct nf_ctrl *c);	 /* 0 or -errno; the loop frees it */
 void nf_orphans_look(struct nf_ctrl *c); /* a status has come */
 
 #endif

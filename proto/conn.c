@@ -193,13 +193,15 @@ int nf_conn_fill(struct nf_conn *c)
 	if (err)
 		return err;
 	iov = (struct iovec){c->in.p + c->in.len, READ_CHUNK};
-	h = (struct msghdr){.msg_iov = &iov, .msg_iovlen = 1, .msg_control = ctl.buf,
+	h = (struct msghdr){.msg_iov = &iov,
+			    .msg_iovlen = 1,
+			    .msg_control = ctl.buf,
 			    .msg_controllen = sizeof(ctl.buf)};
 	n = recvmsg(c->fd, &h, MSG_CMSG_CLOEXEC);
 	if (n < 0)
 		return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? 0
-		       : errno == ECONNRESET					  ? -EPIPE
-										  : -errno;
+		       : errno == ECONNRESET					 ? -EPIPE
+										 : -errno;
 	if (n == 0)
 		return -EPIPE;
 	keep_fds(c, &h);

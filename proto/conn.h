@@ -9,7 +9,7 @@
 
 struct nf_conn; /* owns its fd */
 
-struct nf_conn *nf_conn_new(int fd); /* sets O_NONBLOCK and CLOEXEC; NULL on ENOMEM */
+struct nf_conn *nf_conn_new(int fd);  /* sets O_NONBLOCK and CLOEXEC; NULL on ENOMEM */
 void nf_conn_free(struct nf_conn *c); /* closes; accepts NULL */
 int nf_conn_fd(const struct nf_conn *c);
 

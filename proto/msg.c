@@ -11,7 +11,8 @@
 
 #include "nfshim.pb-c.h"
 
-#define ARENA (16u << 10) /* covers any decoded message but for record payloads, which are copied */
+#define ARENA (16u << 10) /* covers any decoded message but for record payloads, which are copied  \
+			   */
 #define STATS (sizeof(struct nf_rec_stats) / sizeof(uint64_t))
 
 /* Decoding allocates from here; a record of a megabyte falls back to malloc. */
@@ -348,8 +349,8 @@ static int get_record(const Nfpb__Record *in, struct nf_msg *m)
 {
 	struct nf_rec *r = &m->record.hdr;
 
-	if (in->type == 0 || in->type > 255 || !known_rec(in->type) ||
-	    in->scope > 3 || in->flags > NF_REC_GONE || in->nsec >= 1000000000u ||
+	if (in->type == 0 || in->type > 255 || !known_rec(in->type) || in->scope > 3 ||
+	    in->flags > NF_REC_GONE || in->nsec >= 1000000000u ||
 	    in->payload.len > NF_REC_MAX - sizeof(*r) || get_flow(&in->flow, &r->flow))
 		return -EPROTO;
 	r->len = (uint32_t)(sizeof(*r) + in->payload.len);
@@ -440,15 +441,16 @@ const char *nf_msg_version_why(const char *who, uint32_t version)
 		return NULL;
 	snprintf(why, sizeof(why),
 		 "%.80s speaks version %u of the protocol, this side version %d: install the same "
-		 "nfshim for both", who, version, NF_PROTO_VERSION);
+		 "nfshim for both",
+		 who, version, NF_PROTO_VERSION);
 	return why;
 }
 
 const char *nf_rec_name(enum nf_rec_type t)
 {
 	switch (t) {
-#define N(x)          \
-	case NF_REC_##x: \
+#define N(x)                                                                                       \
+	case NF_REC_##x:                                                                           \
 		return #x;
 		N(BEGIN_DST)
 		N(BEGIN_SRC)

@@ -17,11 +17,11 @@
 #include "rec.h"
 
 #define NF_PROTO_VERSION 1
-#define NF_MSG_MAX (NF_REC_MAX + 4096) /* largest encoded message, bytes */
-#define NF_NAME_MAX 64		       /* instance names, with the NUL: [A-Za-z0-9._-]+ */
-#define NF_TEXT_MAX 1024	       /* reasons, with the NUL */
-#define NF_ADDR_MAX 128		       /* "host:port" or a path, with the NUL */
-#define NF_TOKEN_BYTES 16
+#define NF_MSG_MAX	 (NF_REC_MAX + 4096) /* largest encoded message, bytes */
+#define NF_NAME_MAX	 64		     /* instance names, with the NUL: [A-Za-z0-9._-]+ */
+#define NF_TEXT_MAX	 1024		     /* reasons, with the NUL */
+#define NF_ADDR_MAX	 128		     /* "host:port" or a path, with the NUL */
+#define NF_TOKEN_BYTES	 16
 
 enum nf_msg_type {
 	NF_MSG_NONE,
@@ -30,10 +30,10 @@ enum nf_msg_type {
 	NF_MSG_ASK,	/* helper → shim, controller → helper: how are you? */
 	NF_MSG_STATUS,	/* status: the answer, also unasked on a change */
 	NF_MSG_BEGIN,	/* controller → helper: begin */
-	NF_MSG_ORDER,	/* controller → helper: order (PREPARE, ABORT, REVERT, FENCE, FINISH, END) */
-	NF_MSG_EVENT,	/* helper → controller: event */
-	NF_MSG_LIST,	/* controller → helper: list */
-	NF_MSG_RECORD,	/* record, borrowed from the decoder's buffer until the next decode */
+	NF_MSG_ORDER, /* controller → helper: order (PREPARE, ABORT, REVERT, FENCE, FINISH, END) */
+	NF_MSG_EVENT,  /* helper → controller: event */
+	NF_MSG_LIST,   /* controller → helper: list */
+	NF_MSG_RECORD, /* record, borrowed from the decoder's buffer until the next decode */
 };
 
 enum nf_role { NF_ROLE_NONE, NF_ROLE_SHIM, NF_ROLE_HELPER, NF_ROLE_CONTROLLER, NF_ROLE_PEER };
@@ -42,22 +42,22 @@ struct nf_msg_hello {
 	uint32_t version;
 	enum nf_role role; /* of the sender; a helper that dials a helper says PEER */
 	char name[NF_NAME_MAX];
-	uint64_t move; /* PEER: the move; else 0 */
+	uint64_t move;		       /* PEER: the move; else 0 */
 	uint8_t token[NF_TOKEN_BYTES]; /* PEER: the move's token */
-	char listen[NF_ADDR_MAX]; /* HELPER to controller: where peers can reach it */
+	char listen[NF_ADDR_MAX];      /* HELPER to controller: where peers can reach it */
 };
 
 struct nf_msg_status {
 	char name[NF_NAME_MAX];
 	char program[NF_NAME_MAX];
-	uint32_t pid;	     /* of the NF */
+	uint32_t pid;		    /* of the NF */
 	char provider[NF_NAME_MAX]; /* "prads 0.3.3", "" if none */
 	char reason[NF_TEXT_MAX];   /* why no provider, or why inert; "" if all is well */
-	uint32_t input;	     /* 1: the NF's input loop has been entered */
-	uint64_t packets;    /* seen by the shim */
-	uint64_t move;	     /* the move it takes part in, 0 if none */
-	uint32_t side;	     /* enum nf_side */
-	uint32_t phase;	     /* enum nf_phase */
+	uint32_t input;		    /* 1: the NF's input loop has been entered */
+	uint64_t packets;	    /* seen by the shim */
+	uint64_t move;		    /* the move it takes part in, 0 if none */
+	uint32_t side;		    /* enum nf_side */
+	uint32_t phase;		    /* enum nf_phase */
 };
 
 enum nf_side { NF_SIDE_NONE, NF_SIDE_SRC, NF_SIDE_DST };
@@ -83,8 +83,8 @@ struct nf_msg_begin {
 	struct nf_rec_begin opt; /* space_len 0; marks and secrets only for SRC */
 	uint64_t buffer_packets; /* DST: clones the helper may buffer */
 	uint64_t buffer_bytes;
-	uint64_t reserve_bytes;	 /* SRC: spill of the no-drop mode */
-	uint32_t wait_ms;	 /* give up if the controller is silent so long before READY */
+	uint64_t reserve_bytes; /* SRC: spill of the no-drop mode */
+	uint32_t wait_ms;	/* give up if the controller is silent so long before READY */
 };
 
 struct nf_msg_order {
@@ -94,11 +94,11 @@ struct nf_msg_order {
 
 /* What a helper tells: an acknowledgement of its shim (what = its record type), or trouble. */
 enum nf_event {
-	NF_EVENT_REC = 0,  /* rec says which of NF_REC_BEGUN … NF_REC_OVER, stats, text */
-	NF_EVENT_NF_GONE,  /* the NF, or its shim, is gone */
+	NF_EVENT_REC = 0,   /* rec says which of NF_REC_BEGUN … NF_REC_OVER, stats, text */
+	NF_EVENT_NF_GONE,   /* the NF, or its shim, is gone */
 	NF_EVENT_PEER_GONE, /* the stream to the other helper broke */
-	NF_EVENT_PROGRESS, /* stats of what is known now; at most a few per second */
-	NF_EVENT_FLOW,	   /* one answer to LIST: flow, version */
+	NF_EVENT_PROGRESS,  /* stats of what is known now; at most a few per second */
+	NF_EVENT_FLOW,	    /* one answer to LIST: flow, version */
 };
 
 struct nf_msg_event {
@@ -108,9 +108,9 @@ struct nf_msg_event {
 	uint64_t version;
 	struct nfshim_flow flow;
 	struct nf_rec_stats stats;
-	uint64_t buffered;     /* DST helper: most clones buffered at once */
+	uint64_t buffered; /* DST helper: most clones buffered at once */
 	uint64_t buffered_bytes;
-	uint64_t reserve;      /* SRC helper: most bytes spilled at once */
+	uint64_t reserve; /* SRC helper: most bytes spilled at once */
 	char text[NF_TEXT_MAX];
 };
 

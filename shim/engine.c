@@ -90,8 +90,8 @@ static void publish(void)
 	side = nf_move.side;
 	phase = nf_move.phase;
 	hooks = nf_provider.hooks.size;
-	st = (struct nf_msg_status){.pid = (uint32_t)getpid(), .input = 1, .move = move,
-				    .side = side, .phase = phase};
+	st = (struct nf_msg_status){
+		.pid = (uint32_t)getpid(), .input = 1, .move = move, .side = side, .phase = phase};
 	strncpy(st.name, instance, sizeof(st.name) - 1);
 	strncpy(st.program, program_invocation_short_name, sizeof(st.program) - 1);
 	if (hooks)

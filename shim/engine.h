@@ -19,13 +19,13 @@ struct nf_sink {
 	u_char *user;
 	pcap_t *handle;
 	int linktype;
-	int snaplen;	  /* bytes the NF asked for */
-	bool nanosec;	  /* the handle's timestamps are in nanoseconds */
-	bool live;	  /* not a file */
-	bool in_callback; /* the NF is processing a packet */
-	bool broken;	  /* the NF called pcap_breakloop in this input call */
-	int delivered;	  /* packets given to the NF so far in this input call */
-	int limit;	  /* stop giving at this many, 0: no limit */
+	int snaplen;		    /* bytes the NF asked for */
+	bool nanosec;		    /* the handle's timestamps are in nanoseconds */
+	bool live;		    /* not a file */
+	bool in_callback;	    /* the NF is processing a packet */
+	bool broken;		    /* the NF called pcap_breakloop in this input call */
+	int delivered;		    /* packets given to the NF so far in this input call */
+	int limit;		    /* stop giving at this many, 0: no limit */
 	struct nf_capture *capture; /* of the handle, NULL: too many */
 };
 

@@ -26,7 +26,7 @@ struct nf_held {
 
 struct nf_hold {
 	STAILQ_HEAD(, nf_held) q;
-	uint64_t packets, bytes; /* now */
+	uint64_t packets, bytes;	 /* now */
 	uint64_t max_packets, max_bytes; /* caps */
 };
 
@@ -39,8 +39,8 @@ bool nf_hold_full(const struct nf_hold *h, uint32_t caplen);
 int nf_hold_push(struct nf_hold *h, const struct nfshim_flow *f, const struct pcap_pkthdr *ph,
 		 const uint8_t *data, uint64_t id);
 struct nf_held *nf_hold_head(struct nf_hold *h);
-struct nf_held *nf_hold_pop(struct nf_hold *h); /* caller frees */
-void nf_hold_append(struct nf_hold *h, struct nf_held *e); /* gives @e away */
+struct nf_held *nf_hold_pop(struct nf_hold *h);		    /* caller frees */
+void nf_hold_append(struct nf_hold *h, struct nf_held *e);  /* gives @e away */
 void nf_hold_take(struct nf_hold *h, struct nf_hold *from); /* all packets of @from, to the end */
 void nf_hold_clear(struct nf_hold *h);
 

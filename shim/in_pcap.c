@@ -78,14 +78,13 @@ static bool ours(void)
 	return nf_is_packet_thread();
 }
 
-/* A frame of MARK's type: one that the NF's filter would not have let in is not counted as received,
- * and neither is a MARK of ours. True: it is not for the engine either. */
+/* A frame of MARK's type: one that the NF's filter would not have let in is not counted as
+ * received, and neither is a MARK of ours. True: it is not for the engine either. */
 static bool keep_mark(struct nf_sink *s, const struct pcap_pkthdr *h, const u_char *data)
 {
 	bool wanted = !s->capture || !s->capture->has_filter ||
 		      nf_mark_filter_wanted(s->capture, h, data);
-	bool mark = nf_engine_armed() ? nf_mark_is(data, h->caplen)
-				      : nf_mark_late(data, h->caplen);
+	bool mark = nf_engine_armed() ? nf_mark_is(data, h->caplen) : nf_mark_late(data, h->caplen);
 
 	if (s->capture && (mark || !wanted))
 		s->capture->marks++;

@@ -22,8 +22,8 @@ struct nf_capture {
 extern __thread struct nf_sink *nf_sink_now __attribute__((tls_model("initial-exec")));
 
 struct nf_capture *nf_capture_find(const pcap_t *p, bool add);
-bool nf_capture_fd(int fd);		  /* is it one of the NF's capture descriptors? */
-bool nf_capture_readable(pcap_t *p);	  /* without waiting */
+bool nf_capture_fd(int fd);	     /* is it one of the NF's capture descriptors? */
+bool nf_capture_readable(pcap_t *p); /* without waiting */
 bool nf_is_packet_thread(void);
 
 #endif

@@ -21,7 +21,7 @@
 #include "real.h"
 
 #define MAX_FDS	   64
-#define ARMED_MS   5  /* longest sleep while a move is on */
+#define ARMED_MS   5 /* longest sleep while a move is on */
 #define NO_TIMEOUT -1
 
 static void empty_doorbell(void)
@@ -71,8 +71,7 @@ static bool packets_wait(void)
 }
 
 /* @s is NULL outside an input call. */
-static int serve(struct pollfd *fds, nfds_t n, int timeout, const sigset_t *mask,
-		 struct nf_sink *s)
+static int serve(struct pollfd *fds, nfds_t n, int timeout, const sigset_t *mask, struct nf_sink *s)
 {
 	uint64_t end = timeout > 0 ? nf_now_ns() + (uint64_t)timeout * 1000000u : 0;
 	struct pollfd all[MAX_FDS + 1];
@@ -88,11 +87,11 @@ static int serve(struct pollfd *fds, nfds_t n, int timeout, const sigset_t *mask
 			more = true;
 		}
 		nap = nap_ms(left, more);
-		rc = mask ? nf_real.ppoll(all, n + 1,
-					  nap < 0 ? NULL
-						  : &(struct timespec){nap / 1000,
-								       nap % 1000 * 1000000L},
-					  mask)
+		rc = mask ? nf_real.ppoll(
+				    all, n + 1,
+				    nap < 0 ? NULL
+					    : &(struct timespec){nap / 1000, nap % 1000 * 1000000L},
+				    mask)
 			  : nf_real.poll(all, n + 1, nap);
 		if (rc < 0) {
 			int e = errno;

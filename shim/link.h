@@ -14,9 +14,9 @@
 #include "ring.h"
 
 struct nf_link {
-	struct nf_ring *in;  /* helper → shim */
-	struct nf_ring *out; /* shim → helper */
-	_Atomic bool up;     /* cleared by the service thread when the helper is gone */
+	struct nf_ring *in;   /* helper → shim */
+	struct nf_ring *out;  /* shim → helper */
+	_Atomic bool up;      /* cleared by the service thread when the helper is gone */
 	_Atomic bool retired; /* set by the packet thread: it will not touch this link again */
 };
 

@@ -36,8 +36,8 @@ int nf_mark_filter_set(pcap_t *p, struct bpf_program *prog)
 	struct bpf_program both;
 	int rc;
 
-	if (!prog || !prog->bf_insns || !c || nf_inert ||
-	    nf_real.pcap_datalink(p) != DLT_EN10MB || keep_own(c, prog) < 0)
+	if (!prog || !prog->bf_insns || !c || nf_inert || nf_real.pcap_datalink(p) != DLT_EN10MB ||
+	    keep_own(c, prog) < 0)
 		return nf_real.pcap_setfilter(p, prog);
 	both.bf_len = prog->bf_len + n;
 	both.bf_insns = malloc(both.bf_len * sizeof(*both.bf_insns));

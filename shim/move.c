@@ -126,11 +126,11 @@ void nf_move_forget(void)
 	struct nf_mflow *f, *ftmp;
 	struct nf_mrecord *r, *rtmp;
 
-	HASH_ITER(hh, nf_move.flows, f, ftmp) {
+	HASH_ITER (hh, nf_move.flows, f, ftmp) {
 		HASH_DEL(nf_move.flows, f);
 		free(f);
 	}
-	HASH_ITER(hh, nf_move.records, r, rtmp) {
+	HASH_ITER (hh, nf_move.records, r, rtmp) {
 		HASH_DEL(nf_move.records, r);
 		free(r);
 	}

@@ -63,15 +63,15 @@ struct nf_move {
 	uint64_t id;
 	enum nf_side side;
 	enum nf_phase phase;
-	bool failed;   /* reported; waits for ABORT */
-	bool no_drop;  /* PREPARE seen */
-	bool listed;   /* S: no flow is LOCAL any more */
-	bool finall;   /* S: sent; D: seen */
-	bool barrier;  /* S: sent; D: seen */
-	bool deleting; /* S: the linger is over */
+	bool failed;	/* reported; waits for ABORT */
+	bool no_drop;	/* PREPARE seen */
+	bool listed;	/* S: no flow is LOCAL any more */
+	bool finall;	/* S: sent; D: seen */
+	bool barrier;	/* S: sent; D: seen */
+	bool deleting;	/* S: the linger is over */
 	bool forgotten; /* D: what came is out of the NF again */
 	bool aborted;	/* D: over as soon as the hold is empty */
-	bool cut;      /* S: the helper that the move began with is gone */
+	bool cut;	/* S: the helper that the move began with is gone */
 	struct nf_rec_begin opt;
 	struct nf_space *space;
 	struct nf_frags *frags;
@@ -113,13 +113,13 @@ void nf_move_flow_key(const struct nf_packet_view *p, int linktype, struct nfshi
 /* The same; false if the packet, by its outer headers, is outside the space. */
 bool nf_move_key(const struct nf_packet_view *p, int linktype, struct nfshim_flow *key);
 void nf_move_fail(int err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-void nf_move_over(void); /* reports OVER, frees everything, disarms */
+void nf_move_over(void);   /* reports OVER, frees everything, disarms */
 void nf_move_forget(void); /* the same without the report */
 void nf_move_log(enum nf_ev what, const struct nf_mflow *f);
 
 /* report.c: small records to the helper that must not get lost when the ring is full. */
-void nf_report(enum nf_rec_type t, uint64_t version, const struct nfshim_flow *f,
-	       uint32_t epoch, const void *payload, uint32_t len);
+void nf_report(enum nf_rec_type t, uint64_t version, const struct nfshim_flow *f, uint32_t epoch,
+	       const void *payload, uint32_t len);
 void nf_report_stats(enum nf_rec_type t);
 bool nf_report_flush(void); /* true when nothing waits */
 void nf_report_drop_all(void);

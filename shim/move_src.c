@@ -262,7 +262,8 @@ void nf_src_after(const struct nf_packet_view *p, struct nf_sink *s)
 	if (now->state != NF_FLOW_CLONING)
 		return;
 	if (!clone) {
-		nf_move_fail(-ENOBUFS, nf_move.no_drop
+		nf_move_fail(-ENOBUFS,
+			     nf_move.no_drop
 				     ? "the helper did not take clones for 10 ms: the peer or the "
 				       "link is too slow; try again, or raise --reserve-bytes"
 				     : "the ring to nfxfer overflowed before PREPARE: the peer or "

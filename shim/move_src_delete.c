@@ -24,7 +24,7 @@ void nf_src_delete_start(void)
 {
 	struct nf_mrecord *r, *tmp;
 
-	HASH_ITER(hh, nf_move.records, r, tmp)
+	HASH_ITER (hh, nf_move.records, r, tmp)
 		r->outside = false;
 	nf_move.deleting = true;
 	nf_move.cursor = nf_move.flows;
@@ -63,13 +63,14 @@ void nf_src_delete_before(const struct nfshim_flow *key)
 	mark_outside(&(struct nf_slice){.until = UINT64_MAX}, key);
 }
 
-/* A host outside the space stays, though no live flow uses it: flows that come will be this NF's. */
+/* A host outside the space stays, though no live flow uses it: flows that come will be this NF's.
+ */
 static void delete_records(void)
 {
 	const struct nfshim_hooks *k = &nf_provider.hooks;
 	struct nf_mrecord *r, *tmp;
 
-	HASH_ITER(hh, nf_move.records, r, tmp)
+	HASH_ITER (hh, nf_move.records, r, tmp)
 		if (r->exported && !r->outside && nf_space_has_host(nf_move.space, &r->key))
 			k->del(nf_provider.nf, NFSHIM_MULTI_FLOW, &r->key);
 }

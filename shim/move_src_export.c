@@ -157,7 +157,7 @@ static void count_shared(void)
 {
 	struct nf_mrecord *r, *tmp;
 
-	HASH_ITER(hh, nf_move.records, r, tmp)
+	HASH_ITER (hh, nf_move.records, r, tmp)
 		if (r->outside && r->exported)
 			nf_move.stats.shared++;
 }
@@ -172,7 +172,8 @@ static void exported_all(void)
 	nf_report_stats(NF_REC_EXPORTED);
 }
 
-/* Flows seen before the walk came to them, which it then did not find: the NF frees flows in packets. */
+/* Flows seen before the walk came to them, which it then did not find: the NF frees flows in
+ * packets. */
 static bool export_left(struct nf_slice *sl)
 {
 	struct nf_mflow *f;

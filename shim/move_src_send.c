@@ -86,4 +86,3 @@ bool nf_src_push(enum nf_rec_type t, const struct nf_mflow *f)
 	nf_src_commit(r);
 	return true;
 }
-

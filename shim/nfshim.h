@@ -64,8 +64,8 @@ struct nfshim_hooks {
 	/* Is there state for @key? */
 	bool (*has)(void *nf, enum nfshim_scope scope, const struct nfshim_flow *key);
 	/* Serialise into @buf of @cap bytes. Bytes written, -ENOENT, -ENOSPC. */
-	ssize_t (*get)(void *nf, enum nfshim_scope scope, const struct nfshim_flow *key,
-		       void *buf, size_t cap);
+	ssize_t (*get)(void *nf, enum nfshim_scope scope, const struct nfshim_flow *key, void *buf,
+		       size_t cap);
 	/*
 	 * Make the NF's state for @key what @blob says; the blob may be hostile: check it.
 	 * Per-flow: replaces. Multi-flow: replaces what the blob speaks of and keeps what only this
@@ -92,7 +92,8 @@ struct nfshim_hooks {
 };
 
 /* Register @hooks (copied) with @nf as first argument of each call. 0, -EINVAL (size, api or a
- * missing hook), -EBUSY (registered already), -EPERM (the shim is inert, or the NF reads with pcap_next()). */
+ * missing hook), -EBUSY (registered already), -EPERM (the shim is inert, or the NF reads with
+ * pcap_next()). */
 int nfshim_register(const struct nfshim_hooks *hooks, void *nf) __attribute__((weak));
 
 /* Is the calling thread reprocessing a packet whose output must be dropped (paper, Section 4)? */

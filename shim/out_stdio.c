@@ -13,31 +13,30 @@
 #include "drop.h"
 #include "real.h"
 
-
 static int length(const char *fmt, va_list ap)
 {
 	return vsnprintf(NULL, 0, fmt, ap);
 }
 
-#define DROP_FILE(f, value)           \
-	do {                          \
-		if (nf_drop_file(f))  \
-			return value; \
+#define DROP_FILE(f, value)                                                                        \
+	do {                                                                                       \
+		if (nf_drop_file(f))                                                               \
+			return value;                                                              \
 	} while (0)
 
 /* A formatted call: @test decides, @real has a va_list form. */
-#define FORMATTED(test, real)             \
-	do {                              \
-		va_list ap;               \
-		int rc;                   \
-                                          \
-		va_start(ap, fmt);        \
-		if (test)                 \
-			rc = length(fmt, ap); \
-		else                      \
-			rc = real;        \
-		va_end(ap);               \
-		return rc;                \
+#define FORMATTED(test, real)                                                                      \
+	do {                                                                                       \
+		va_list ap;                                                                        \
+		int rc;                                                                            \
+                                                                                                   \
+		va_start(ap, fmt);                                                                 \
+		if (test)                                                                          \
+			rc = length(fmt, ap);                                                      \
+		else                                                                               \
+			rc = real;                                                                 \
+		va_end(ap);                                                                        \
+		return rc;                                                                         \
 	} while (0)
 
 int vprintf(const char *fmt, va_list ap)
@@ -156,11 +155,11 @@ int fputs_unlocked(const char *s, FILE *f)
 	return nf_real.fputs_unlocked(s, f);
 }
 
-#define CHARACTER(name)                       \
-	int name(int c, FILE *f)              \
-	{                                     \
-		DROP_FILE(f, (unsigned char)c); \
-		return nf_real.name(c, f);    \
+#define CHARACTER(name)                                                                            \
+	int name(int c, FILE *f)                                                                   \
+	{                                                                                          \
+		DROP_FILE(f, (unsigned char)c);                                                    \
+		return nf_real.name(c, f);                                                         \
 	}
 
 int _IO_putc(int c, FILE *f);

@@ -7,7 +7,6 @@
 #include "drop.h"
 #include "real.h"
 
-
 /* There is no length-only vswprintf: format into the bit bucket. */
 static int length(const wchar_t *fmt, va_list ap)
 {
@@ -41,15 +40,15 @@ int __vwprintf_chk(int flag, const wchar_t *fmt, va_list ap)
 	return nf_drop_file(stdout) ? length(fmt, ap) : nf_real.__vwprintf_chk(flag, fmt, ap);
 }
 
-#define FORMATTED(call)            \
-	do {                       \
-		va_list ap;        \
-		int rc;            \
-                                   \
-		va_start(ap, fmt); \
-		rc = call;         \
-		va_end(ap);        \
-		return rc;         \
+#define FORMATTED(call)                                                                            \
+	do {                                                                                       \
+		va_list ap;                                                                        \
+		int rc;                                                                            \
+                                                                                                   \
+		va_start(ap, fmt);                                                                 \
+		rc = call;                                                                         \
+		va_end(ap);                                                                        \
+		return rc;                                                                         \
 	} while (0)
 
 int wprintf(const wchar_t *fmt, ...)
@@ -85,10 +84,10 @@ int fputws_unlocked(const wchar_t *s, FILE *f)
 	return nf_drop_file(f) ? 1 : nf_real.fputws_unlocked(s, f);
 }
 
-#define CHARACTER(name)                                                                   \
-	wint_t name(wchar_t c, FILE *f)                                                   \
-	{                                                                                 \
-		return nf_drop_file(f) ? (wint_t)c : nf_real.name(c, f);                  \
+#define CHARACTER(name)                                                                            \
+	wint_t name(wchar_t c, FILE *f)                                                            \
+	{                                                                                          \
+		return nf_drop_file(f) ? (wint_t)c : nf_real.name(c, f);                           \
 	}
 
 CHARACTER(fputwc)

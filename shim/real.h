@@ -3,30 +3,30 @@
 #ifndef NF_REAL_H
 #define NF_REAL_H
 
+#include <err.h>
+#include <error.h>
+#include <fcntl.h>
 #include <pcap/pcap.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/uio.h>
-#include <wchar.h>
-#include <err.h>
-#include <error.h>
 #include <syslog.h>
 #include <unistd.h>
-#include <fcntl.h>
-#include <sys/sendfile.h>
+#include <wchar.h>
 
 typedef void (*nf_handler)(int);
 
 /* Resolved in the constructor, or by the first call if another library's comes before it. */
 struct nf_real_fns {
 #define FN(ret, name, params) ret(*name) params;
-#define RF FN
+#define RF		      FN
 #include "interpose.list"
 #undef FN
 #undef RF

@@ -462,7 +462,7 @@ void nf_rendezvous_ensure(void)
 
 	if (thread_pid == getpid() || listener < 0)
 		return;
-	pthread_mutex_init(&status_lock, NULL); /* the parent's thread may have held it */
+	pthread_mutex_init(&status_lock, NULL);		  /* the parent's thread may have held it */
 	if (guest.link && atomic_load(&guest.link->up)) { /* else the thread was at work on it */
 		nf_ring_free(guest.link->in);
 		nf_ring_free(guest.link->out);

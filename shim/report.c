@@ -35,8 +35,11 @@ static bool push(const struct nf_rec *r, const void *payload)
 void nf_report(enum nf_rec_type t, uint64_t version, const struct nfshim_flow *f, uint32_t epoch,
 	       const void *payload, uint32_t len)
 {
-	struct nf_rec r = {.len = (uint32_t)sizeof(r) + len, .type = (uint8_t)t,
-			   .move = nf_move.id, .version = version, .epoch = epoch};
+	struct nf_rec r = {.len = (uint32_t)sizeof(r) + len,
+			   .type = (uint8_t)t,
+			   .move = nf_move.id,
+			   .version = version,
+			   .epoch = epoch};
 	struct report *q;
 
 	if (f)

@@ -11,7 +11,7 @@
 
 /* @sweep: 0-terminated, borrowed, may be NULL. */
 void nf_signals_arm(const int *sweep);
-void nf_signals_disarm(void); /* runs what waited */
+void nf_signals_disarm(void);  /* runs what waited */
 bool nf_signals_pending(void); /* a handler (not of a sweep signal) waits */
 /* Run the handlers that wait, sweep signals excepted. At a safe point only. */
 void nf_signals_safe_point(void);

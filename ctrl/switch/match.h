@@ -17,11 +17,11 @@ enum { NF_MATCH_SRC, NF_MATCH_DST };
 
 /* One packet test; zero-filled, so that equal ones compare equal as memory. */
 struct nf_match {
-	uint16_t family;   /* ethertype; 0: IPv4 and IPv6 */
-	uint16_t arp;	   /* 1: ARP by the addresses, nothing else counts */
-	int32_t proto;	   /* -1: any */
-	int32_t port[2];   /* -1: any */
-	uint8_t has[2];	   /* an address is asked for on this side */
+	uint16_t family; /* ethertype; 0: IPv4 and IPv6 */
+	uint16_t arp;	 /* 1: ARP by the addresses, nothing else counts */
+	int32_t proto;	 /* -1: any */
+	int32_t port[2]; /* -1: any */
+	uint8_t has[2];	 /* an address is asked for on this side */
 	uint8_t prefix[2];
 	uint8_t addr[2][16]; /* masked */
 };

@@ -87,8 +87,7 @@ static int run(struct nf_switch *sw, const char *text, char *err)
 	if (!sw->nft)
 		rc = fail(-ENOMEM, err, "libnftables cannot start");
 	else if (nft_run_cmd_from_buffer(sw->nft, text))
-		rc = fail(-EIO, err, "nftables refused: %.400s",
-			  nft_ctx_get_error_buffer(sw->nft));
+		rc = fail(-EIO, err, "nftables refused: %.400s", nft_ctx_get_error_buffer(sw->nft));
 	nf_netns_leave(&sw->ns);
 	if (rc == -EIO)
 		for (char *c = err; *c; c++) /* one line is enough */
@@ -162,7 +161,8 @@ static int choose_cpus(struct nf_switch *sw, char *err)
 	if (c->cpus)
 		return 0;
 	if (CPU_COUNT(&sw->all) > NF_MARK_MAX)
-		return fail(-E2BIG, err, "%d CPUs are more than the %d that a move can mark: name "
+		return fail(-E2BIG, err,
+			    "%d CPUs are more than the %d that a move can mark: name "
 			    "those that serve the path's devices with 'cpus ='",
 			    CPU_COUNT(&sw->all), NF_MARK_MAX);
 	for (int i = 0; i < CPU_SETSIZE; i++)
@@ -175,8 +175,10 @@ static int check_dev(const char *dev, char *err)
 {
 	if (if_nametoindex(dev))
 		return 0;
-	return fail(-ENODEV, err, "the switch has no device '%s': make it, or correct the "
-		    "configuration", dev);
+	return fail(-ENODEV, err,
+		    "the switch has no device '%s': make it, or correct the "
+		    "configuration",
+		    dev);
 }
 
 static int open_in_namespace(struct nf_switch *sw, char *err)
@@ -217,7 +219,8 @@ static void drop_unknown(struct nf_switch *sw)
 			continue;
 		}
 		nf_warn("the switch had a route for '%s' to '%s', which has no port now: it goes "
-			"to %s", r->space->text, r->instance, sw->conf->fallback);
+			"to %s",
+			r->space->text, r->instance, sw->conf->fallback);
 	}
 	nf_routes_clear(l);
 	*l = kept;
@@ -243,8 +246,10 @@ static int take_over(struct nf_switch *sw, const char *json, char *err)
 	int rc;
 
 	if (nf_nft_read_routes(json, &sw->routes))
-		return fail(-EEXIST, err, "table netdev %s is there and was not made by nfctrld: "
-			    "delete it, or choose another name with 'table ='", sw->conf->table);
+		return fail(-EEXIST, err,
+			    "table netdev %s is there and was not made by nfctrld: "
+			    "delete it, or choose another name with 'table ='",
+			    sw->conf->table);
 	f = open_memstream(&before, &len);
 	if (!f)
 		return fail(-ENOMEM, err, "out of memory");
@@ -304,8 +309,10 @@ static int nft_attach(const struct nf_switch_conf *conf, struct nf_switch **out,
 	sw->raw = -1;
 	rc = nf_netns_open(&sw->ns, conf->netns);
 	if (rc)
-		fail(rc, err, "cannot open network namespace '%s': %s: correct 'netns' of "
-			  "[switch], or make it", conf->netns, strerror(-rc));
+		fail(rc, err,
+		     "cannot open network namespace '%s': %s: correct 'netns' of "
+		     "[switch], or make it",
+		     conf->netns, strerror(-rc));
 	if (!rc)
 		rc = choose_cpus(sw, err);
 	if (!rc)
@@ -334,12 +341,15 @@ static int nft_can_match(struct nf_switch *sw, const struct nf_space *s, unsigne
 	rc = nf_match_expand(s, &m, &n);
 	free(m);
 	if (rc == -E2BIG)
-		return fail(rc, err, "the flow space would become more than %d rules in the "
-			    "switch: split the move", NF_MATCH_MAX);
+		return fail(rc, err,
+			    "the flow space would become more than %d rules in the "
+			    "switch: split the move",
+			    NF_MATCH_MAX);
 	if (rc)
 		return fail(rc, err, "out of memory");
 	if (!n)
-		return fail(-EINVAL, err, "no packet can be in the flow space: its parts exclude "
+		return fail(-EINVAL, err,
+			    "no packet can be in the flow space: its parts exclude "
 			    "each other");
 	*rules = n;
 	return 0;

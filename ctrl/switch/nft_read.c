@@ -17,7 +17,8 @@ static int each(const char *text, const char *kind, int (*cb)(void *arg, json_t 
 	int rc = root ? 0 : -EPROTO;
 	size_t i;
 
-	json_array_foreach(json_object_get(root, "nftables"), i, item) {
+	json_array_foreach(json_object_get(root, "nftables"), i, item)
+	{
 		o = json_object_get(item, kind);
 		if (o && !rc)
 			rc = cb(arg, o);
@@ -53,9 +54,7 @@ static int check_hook(void *arg, json_t *o)
 		return c->inputs == 1 && is_input(c, json_string_value(dev));
 	if (json_array_size(dev) != c->inputs)
 		return 0;
-	json_array_foreach(dev, i, d)
-		if (!is_input(c, json_string_value(d)))
-			return 0;
+	json_array_foreach(dev, i, d) if (!is_input(c, json_string_value(d))) return 0;
 	return c->inputs > 0;
 }
 

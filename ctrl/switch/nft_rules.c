@@ -230,8 +230,10 @@ int nf_nft_write_routes(FILE *out, const struct nf_switch_conf *c, const struct 
 {
 	int err = 0;
 
-	fprintf(out, "flush chain netdev %s classify\nflush chain netdev %s tagged\n"
-		     "flush chain netdev %s routes\n", c->table, c->table, c->table);
+	fprintf(out,
+		"flush chain netdev %s classify\nflush chain netdev %s tagged\n"
+		"flush chain netdev %s routes\n",
+		c->table, c->table, c->table);
 	rule_start(out, c, "classify");
 	fputs(" counter name " NF_NFT_COUNTER_IN "\n", out);
 	if (c->reference[0]) {

@@ -56,7 +56,8 @@ struct nf_switch_ops {
 	int (*attach)(const struct nf_switch_conf *conf, struct nf_switch **out, char *err);
 
 	/* Can it match @s? *rules: how many tests each packet then meets, roughly. */
-	int (*can_match)(struct nf_switch *sw, const struct nf_space *s, unsigned *rules, char *err);
+	int (*can_match)(struct nf_switch *sw, const struct nf_space *s, unsigned *rules,
+			 char *err);
 
 	/* In one transaction, so that each packet meets the old routes or the new ones. A
 	 * generation not above the last one is ignored, successfully. Copies @s. */

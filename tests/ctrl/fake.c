@@ -30,7 +30,8 @@ static void write_config(const char *path)
 
 	ck_assert_ptr_nonnull(f);
 	fputs("[switch]\ndriver = record\ninput = in0, in1\ndefault = ids1\n"
-	      "[port ids1]\ndev = p1\n[port ids2]\ndev = p2\n[port ids3]\ndev = p3\n", f);
+	      "[port ids1]\ndev = p1\n[port ids2]\ndev = p2\n[port ids3]\ndev = p3\n",
+	      f);
 	fclose(f);
 }
 
@@ -86,7 +87,8 @@ void ctrl_stop(void)
 {
 	int st = ctrl_signal(SIGTERM);
 
-	ck_assert_msg(WIFEXITED(st) && WEXITSTATUS(st) == 0, "nfctrld: wait status %#x", (unsigned)st);
+	ck_assert_msg(WIFEXITED(st) && WEXITSTATUS(st) == 0, "nfctrld: wait status %#x",
+		      (unsigned)st);
 }
 
 /* ---- the switch ---- */
@@ -148,8 +150,9 @@ static void send_msg(struct fake *f, const struct nf_msg *m)
 
 bool fake_hello(struct fake *f, const char *name, uint32_t version)
 {
-	struct nf_msg m = {.type = NF_MSG_HELLO, .hello = {.version = version,
-			   .role = NF_ROLE_HELPER, .listen = "127.0.0.1:4711"}};
+	struct nf_msg m = {
+		.type = NF_MSG_HELLO,
+		.hello = {.version = version, .role = NF_ROLE_HELPER, .listen = "127.0.0.1:4711"}};
 
 	f->name = name;
 	strcpy(m.hello.name, name);
@@ -168,8 +171,13 @@ bool fake_hello(struct fake *f, const char *name, uint32_t version)
 void fake_status(struct fake *f, const char *provider, uint32_t pid, const char *reason,
 		 uint64_t move, enum nf_side side, enum nf_phase phase)
 {
-	struct nf_msg m = {.type = NF_MSG_STATUS, .status = {.pid = pid, .input = 1, .move = move,
-			   .side = side, .phase = phase, .program = "fake"}};
+	struct nf_msg m = {.type = NF_MSG_STATUS,
+			   .status = {.pid = pid,
+				      .input = 1,
+				      .move = move,
+				      .side = side,
+				      .phase = phase,
+				      .program = "fake"}};
 
 	strcpy(m.status.name, f->name);
 	strcpy(m.status.provider, provider);
@@ -190,9 +198,8 @@ void fake_join(struct fake *f, const char *name)
 
 		ck_assert_int_eq(ctl_run("instances", &o), 0);
 		a = json_object_get(o, "instances");
-		json_array_foreach(a, k, one)
-			ready |= !strcmp(jstr(one, "name"), name) &&
-				 json_is_true(json_object_get(one, "ready"));
+		json_array_foreach(a, k, one) ready |= !strcmp(jstr(one, "name"), name) &&
+						       json_is_true(json_object_get(one, "ready"));
 		json_decref(o);
 	}
 	ck_assert(ready);

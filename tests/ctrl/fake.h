@@ -22,7 +22,7 @@ struct ctl {
 
 /* A fresh directory, configuration and nfctrld ($NFCTRLD_TEST); asserts that it comes up. */
 void ctrl_start(void);
-void ctrl_stop(void);	   /* SIGTERM; asserts that it exits with 0 */
+void ctrl_stop(void);	  /* SIGTERM; asserts that it exits with 0 */
 int ctrl_signal(int sig); /* the exit status as of wait */
 const char *ctrl_dir(void);
 

@@ -31,11 +31,21 @@ static void teardown(void)
 	ctrl_stop();
 }
 
-static const struct nf_rec_stats sent = {.flows = 484, .records = 300, .state_bytes = 52000,
-					 .clones = 1200, .clone_bytes = 90000, .new_flows = 3,
-					 .slice_max_ns = 250000, .wait_ns = 1500000};
-static const struct nf_rec_stats applied = {.flows = 484, .records = 300, .state_bytes = 52000,
-					    .clones = 1200, .held = 200, .held_max = 96, .fwd = 2};
+static const struct nf_rec_stats sent = {.flows = 484,
+					 .records = 300,
+					 .state_bytes = 52000,
+					 .clones = 1200,
+					 .clone_bytes = 90000,
+					 .new_flows = 3,
+					 .slice_max_ns = 250000,
+					 .wait_ns = 1500000};
+static const struct nf_rec_stats applied = {.flows = 484,
+					    .records = 300,
+					    .state_bytes = 52000,
+					    .clones = 1200,
+					    .held = 200,
+					    .held_max = 96,
+					    .fwd = 2};
 
 /* Stages as the helpers see them: run_to(n) stops when the controller waits for the n-th answer. */
 enum { AT_BEGIN_DST, AT_BEGIN_SRC, AT_EXPORT, AT_PREPARE_DST, AT_PREPARE_SRC, AT_MARK, AT_COMMIT };
@@ -103,8 +113,8 @@ static void check_mark(const struct nf_msg_begin *b, unsigned queue)
 {
 	char want[200], *at = want;
 
-	at += sprintf(at, "mark ids1 %u 026e66000001026e6600000288b54e464d4b01%02x0000%016llx", queue,
-		      queue, (unsigned long long)b->move);
+	at += sprintf(at, "mark ids1 %u 026e66000001026e6600000288b54e464d4b01%02x0000%016llx",
+		      queue, queue, (unsigned long long)b->move);
 	for (int i = 0; i < NF_MARK_SECRET; i++)
 		at += sprintf(at, "%02x", b->opt.mark[queue][i]);
 	ck_assert_msg(switch_has(want), "no '%s'", want);
@@ -277,7 +287,8 @@ START_TEST(abort_before_route)
 		fake_say(&s, NF_REC_OVER);
 	}
 	o = result(1, "aborted");
-	ck_assert_msg(strstr(jstr(o, "reason"), f->kind == 2 ? "helper of" : "made-up trouble") != NULL,
+	ck_assert_msg(strstr(jstr(o, "reason"), f->kind == 2 ? "helper of" : "made-up trouble") !=
+			      NULL,
 		      "%s: '%s'", f->name, jstr(o, "reason"));
 	json_decref(o);
 	ck_assert_uint_eq(switch_count("route"), 0);
@@ -416,7 +427,7 @@ START_TEST(source_dies_after_route)
 	ck_assert_int_eq(jnum(o, "unfinished_count"), 250);
 	json_decref(o);
 	ck_assert_uint_eq(switch_count("route"), 1); /* never back */
-	if (s.c && f.kind != 1) /* it still hears: it may go on for itself */
+	if (s.c && f.kind != 1)			     /* it still hears: it may go on for itself */
 		fake_expect(&s, NF_REC_REVERT);
 	fake_expect(&d, NF_REC_END);
 	fake_say(&d, NF_REC_OVER);
@@ -772,9 +783,11 @@ START_TEST(noise)
 		if (m.type == NF_MSG_REFUSED)
 			break;
 	ck_assert_int_eq(m.type, NF_MSG_REFUSED);
-	snprintf(cmd, sizeof(cmd), "head -c 300000 /dev/urandom | timeout 2 python3 -c \"import "
+	snprintf(cmd, sizeof(cmd),
+		 "head -c 300000 /dev/urandom | timeout 2 python3 -c \"import "
 		 "socket,sys; s=socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); "
-		 "s.sendall(sys.stdin.buffer.read())\" %s/nfctl.sock 2>/dev/null", ctrl_dir());
+		 "s.sendall(sys.stdin.buffer.read())\" %s/nfctl.sock 2>/dev/null",
+		 ctrl_dir());
 	ck_assert_int_ge(system(cmd), 0);
 	strcpy(strstr(cmd, "nfctl.sock"), "nfctrld.sock 2>/dev/null");
 	ck_assert_int_ge(system(cmd), 0);

@@ -15,13 +15,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static const char setup[] =
-	"set -e\n"
-	"for p in gen:swin sw1:p1 sw2:p2 swr:pr; do a=${p%:*} b=${p#*:}\n"
-	" ip link add $a type veth peer name $b\n"
-	" for d in $a $b; do\n"
-	"  echo 1 >/proc/sys/net/ipv6/conf/$d/disable_ipv6\n"
-	"  ip link set $d arp off multicast off up; done; done\n";
+static const char setup[] = "set -e\n"
+			    "for p in gen:swin sw1:p1 sw2:p2 swr:pr; do a=${p%:*} b=${p#*:}\n"
+			    " ip link add $a type veth peer name $b\n"
+			    " for d in $a $b; do\n"
+			    "  echo 1 >/proc/sys/net/ipv6/conf/$d/disable_ipv6\n"
+			    "  ip link set $d arp off multicast off up; done; done\n";
 
 int net_up(void)
 {
@@ -32,7 +31,8 @@ int net_up(void)
 
 int net_socket(const char *dev)
 {
-	struct sockaddr_ll a = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL),
+	struct sockaddr_ll a = {.sll_family = AF_PACKET,
+				.sll_protocol = htons(ETH_P_ALL),
 				.sll_ifindex = (int)if_nametoindex(dev)};
 	int s = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0), bytes = 256 << 20, on = 1;
 

@@ -66,11 +66,26 @@ static void route(struct nf_switch *sw, uint64_t gen, const char *text, const ch
 /* ---- who belongs ---- */
 
 static const char *const spaces[] = {
-	"all", "net 10.20.0.0/21", "net 10.20.0.0/21 or net 2001:db8:20::/61", "host 10.20.0.5",
-	"src net 10.20.0.0/21", "src host 10.20.0.5 and dst port 443", "tcp", "udp port 53",
-	"port 53", "icmp", "icmp6", "ip", "ip6", "src port 1000 and dst port 443",
-	"ip and net 10.20.0.0/21", "proto 47", "host 2001:db8:20::5 and tcp port 443",
-	"net 10.20.0.0/21 and net 10.30.0.0/16", "net 0.0.0.0/0", "net ::/0",
+	"all",
+	"net 10.20.0.0/21",
+	"net 10.20.0.0/21 or net 2001:db8:20::/61",
+	"host 10.20.0.5",
+	"src net 10.20.0.0/21",
+	"src host 10.20.0.5 and dst port 443",
+	"tcp",
+	"udp port 53",
+	"port 53",
+	"icmp",
+	"icmp6",
+	"ip",
+	"ip6",
+	"src port 1000 and dst port 443",
+	"ip and net 10.20.0.0/21",
+	"proto 47",
+	"host 2001:db8:20::5 and tcp port 443",
+	"net 10.20.0.0/21 and net 10.30.0.0/16",
+	"net 0.0.0.0/0",
+	"net ::/0",
 	"(host 10.20.0.5 or host 10.30.0.1) and (port 53 or icmp)",
 };
 
@@ -130,8 +145,8 @@ static void check_space(struct nf_switch *sw, const char *text, uint64_t gen, in
 START_TEST(switch_and_shim_agree)
 {
 	struct nf_switch *sw = attach();
-	int gen_fd = net_socket("gen"), port[] = {net_socket("p1"), net_socket("p2"),
-						  net_socket("pr")};
+	int gen_fd = net_socket("gen"),
+	    port[] = {net_socket("p1"), net_socket("p2"), net_socket("pr")};
 	unsigned gen = 0;
 
 	for (unsigned i = 0; i < sizeof(spaces) / sizeof(spaces[0]); i++) {
@@ -262,7 +277,8 @@ static unsigned check_era(const struct listener *l, unsigned at, unsigned queues
 			continue;
 		}
 		/* Between the marks of different CPUs the one that carries packets decides. */
-		ck_assert_msg(v == *seq, "change %u: packet %u where %u should be", change, v, *seq);
+		ck_assert_msg(v == *seq, "change %u: packet %u where %u should be", change, v,
+			      *seq);
 		++*seq;
 	}
 	ck_assert_uint_eq(marks, queues);
@@ -295,8 +311,10 @@ static void count(void *arg, const char *what, uint64_t packets, uint64_t bytes)
 	uint64_t *n = arg;
 
 	(void)bytes;
-	n[!strcmp(what, "a") ? 0 : !strcmp(what, "b") ? 1 : !strcmp(what, "reference") ? 2 : 3] =
-		packets;
+	n[!strcmp(what, "a")	       ? 0
+	  : !strcmp(what, "b")	       ? 1
+	  : !strcmp(what, "reference") ? 2
+				       : 3] = packets;
 }
 
 START_TEST(changes_lose_nothing)
@@ -328,7 +346,8 @@ START_TEST(changes_lose_nothing)
 	pthread_join(ref.thread, NULL);
 	printf("%u packets in %.1f s, %u changes, slowest transaction %.2f ms\n", (unsigned)sent,
 	       (double)(now_ns() - t0) / 1e9, CHANGES, (double)slowest / 1e6);
-	ck_assert_uint_eq(net_drops(port[0].sock) + net_drops(port[1].sock) + net_drops(ref.sock), 0);
+	ck_assert_uint_eq(net_drops(port[0].sock) + net_drops(port[1].sock) + net_drops(ref.sock),
+			  0);
 	ck_assert_uint_gt(sent, CHANGES * 10);
 	for (unsigned i = 0; i <= CHANGES; i++)
 		at[i % 2] = check_era(&port[i % 2], at[i % 2], ops->queues(sw), &seq, i);
@@ -376,7 +395,8 @@ START_TEST(routes_survive)
 	route(sw, 6, "net 10.30.0.0/16", "a");
 	route(sw, 7, long_text, "a");
 	for (gen = 8; gen < 108; gen++)
-		route(sw, gen, gen % 3 ? "net 10.40.0.0/16" : "net 10.50.0.0/16", gen % 2 ? "a" : "b");
+		route(sw, gen, gen % 3 ? "net 10.40.0.0/16" : "net 10.50.0.0/16",
+		      gen % 2 ? "a" : "b");
 	route(sw, gen++, "net 10.40.0.0/16 or net 10.50.0.0/16", "b");
 	ck_assert_int_eq(ops->read_back(sw, &l, err), 0);
 	ck_assert_uint_eq(l.n, 1);
@@ -400,7 +420,8 @@ START_TEST(refusals)
 	char text[4000] = "host 10.0.0.1";
 
 	ck_assert_int_eq(system("nft add table netdev nftest '{ chain routes { continue comment "
-				"\"mine\"; }; }'"), 0);
+				"\"mine\"; }; }'"),
+			 0);
 	ck_assert_int_eq(ops->attach(&conf, &sw, err), -EEXIST);
 	ck_assert_ptr_nonnull(strstr(err, "not made by nfctrld"));
 	ck_assert_int_eq(system("nft delete table netdev nftest"), 0);

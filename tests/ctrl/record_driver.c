@@ -132,8 +132,8 @@ static void free_switch(struct nf_switch *sw)
 }
 
 static const struct nf_switch_ops record = {
-	"record", attach, can_match, set_route, grace, queues, mark, read_back, counters, detach,
-	free_switch,
+	"record", attach,    can_match, set_route, grace,	queues,
+	mark,	  read_back, counters,	detach,	   free_switch,
 };
 
 const struct nf_switch_ops *nf_switch_find(const char *name)

@@ -38,7 +38,8 @@ START_TEST(cover)
 	ck_assert(covers("net 10.0.0.0/8", "src host 10.1.2.3 and tcp port 80"));
 	ck_assert(!covers("src net 10.0.0.0/8", "host 11.0.0.1"));
 	ck_assert(covers("src net 10.0.0.0/8", "dst net 10.1.0.0/16")); /* the other direction */
-	ck_assert(!covers("src host 10.0.0.1 and src port 80", "src host 10.0.0.1 and dst port 80"));
+	ck_assert(
+		!covers("src host 10.0.0.1 and src port 80", "src host 10.0.0.1 and dst port 80"));
 	ck_assert(covers("net 10.0.0.0/9 or net 10.128.0.0/9", "net 10.3.0.0/16"));
 	ck_assert(!covers("net 10.0.0.0/9", "net 10.0.0.0/8"));
 	ck_assert(!covers("ip", "net 10.0.0.0/8")); /* ARP */
@@ -105,7 +106,8 @@ static struct nfshim_flow random_flow(void)
 
 static void random_space(char *text, size_t n)
 {
-	static const char *const proto[] = {"", "tcp ", "udp "}, *const side[] = {"", "src ", "dst "};
+	static const char *const proto[] = {"", "tcp ", "udp "}, *const side[] = {"", "src ",
+										  "dst "};
 	int bits = 28 + rand() % 5;
 
 	switch (rand() % 5) {
@@ -117,8 +119,8 @@ static void random_space(char *text, size_t n)
 			 80 + rand() % 3);
 		break;
 	default:
-		snprintf(text, n, "%snet 10.0.0.%d/%d%s", side[rand() % 3], rand() % 8 & (0xff << (32 - bits)), bits,
-			 rand() % 3 ? "" : " and tcp");
+		snprintf(text, n, "%snet 10.0.0.%d/%d%s", side[rand() % 3],
+			 rand() % 8 & (0xff << (32 - bits)), bits, rand() % 3 ? "" : " and tcp");
 	}
 }
 
@@ -173,9 +175,9 @@ static int expand(const char *text)
 
 START_TEST(matches)
 {
-	ck_assert_int_eq(expand("net 10.20.0.0/21"), 4);		/* IP, ARP × either side */
-	ck_assert_int_eq(expand("src net 10.20.0.0/21"), 4);		/* both directions */
-	ck_assert_int_eq(expand("ip and net 10.20.0.0/21"), 2);	/* no ARP */
+	ck_assert_int_eq(expand("net 10.20.0.0/21"), 4);	/* IP, ARP × either side */
+	ck_assert_int_eq(expand("src net 10.20.0.0/21"), 4);	/* both directions */
+	ck_assert_int_eq(expand("ip and net 10.20.0.0/21"), 2); /* no ARP */
 	ck_assert_int_eq(expand("net 2001:db8::/32"), 2);
 	ck_assert_int_eq(expand("tcp"), 1);
 	ck_assert_int_eq(expand("port 53"), 6); /* tcp, udp, sctp × either side */

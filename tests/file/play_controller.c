@@ -94,7 +94,8 @@ static void pump(int ms)
 	int rc;
 
 	for (int i = 0; i < 2; i++)
-		p[1 + i] = (struct pollfd){helper[i].conn ? nf_conn_fd(helper[i].conn) : -1, POLLIN, 0};
+		p[1 + i] = (struct pollfd){helper[i].conn ? nf_conn_fd(helper[i].conn) : -1, POLLIN,
+					   0};
 	if (poll(p, 3, ms) <= 0)
 		return;
 	if (p[0].revents)

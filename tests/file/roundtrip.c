@@ -65,8 +65,11 @@ static void order(struct side *s, enum nf_rec_type t, uint64_t move)
 static void begin(struct side *s, enum nf_rec_type t, uint64_t move, const char *space,
 		  unsigned slice, const char *hex)
 {
-	struct nf_rec_begin b = {.slice_us = 1000000, .slice_flows = slice,
-				 .hold_packets = 1000000, .hold_bytes = 1u << 30, .marks = 1};
+	struct nf_rec_begin b = {.slice_us = 1000000,
+				 .slice_flows = slice,
+				 .hold_packets = 1000000,
+				 .hold_bytes = 1u << 30,
+				 .marks = 1};
 	unsigned byte;
 
 	for (int i = 0; i < NF_MARK_SECRET && sscanf(hex + 2 * i, "%2x", &byte) == 1; i++)
@@ -103,7 +106,8 @@ static void relay_until(struct side *sd, int from, enum nf_rec_type want)
 				took(&sd[1 - i], client_push(&sd[1 - i].c, r, payload));
 			if (getenv("ROUNDTRIP_DEBUG"))
 				fprintf(stderr, "%s: %s %s v %llu\n", sd[i].name,
-					nf_rec_name(r->type), nf_flow_format(&r->flow, text, sizeof(text)),
+					nf_rec_name(r->type),
+					nf_flow_format(&r->flow, text, sizeof(text)),
 					(unsigned long long)r->version);
 			seen[i][hdr.type] = true;
 			nf_ring_next(sd[i].c.out);
@@ -131,8 +135,9 @@ int main(int argc, char **argv)
 	uint64_t move;
 
 	if (argc < 11) {
-		fprintf(stderr, "usage: roundtrip DIR SRC DST SPACE SLICE MOVE SECRET GO_SRC GO_END "
-				"GO_DST [drop-state]\n");
+		fprintf(stderr,
+			"usage: roundtrip DIR SRC DST SPACE SLICE MOVE SECRET GO_SRC GO_END "
+			"GO_DST [drop-state]\n");
 		return 2;
 	}
 	drop_state = argc > 11;

@@ -17,12 +17,12 @@ extern const enum nf_fuzz_kind nf_fuzz_kind; /* of this target */
 /* Seed @i of @kind into @buf; its size, 0 if there are no more. */
 size_t nf_fuzz_seed(enum nf_fuzz_kind kind, unsigned i, uint8_t *buf, size_t cap);
 
-#define NF_FUZZ_PROMISE(x)                                                               \
-	do {                                                                             \
-		if (!(x)) {                                                              \
-			fprintf(stderr, "%s:%d: broken: %s\n", __FILE__, __LINE__, #x); \
-			abort();                                                         \
-		}                                                                        \
+#define NF_FUZZ_PROMISE(x)                                                                         \
+	do {                                                                                       \
+		if (!(x)) {                                                                        \
+			fprintf(stderr, "%s:%d: broken: %s\n", __FILE__, __LINE__, #x);            \
+			abort();                                                                   \
+		}                                                                                  \
 	} while (0)
 
 #endif

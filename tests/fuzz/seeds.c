@@ -49,7 +49,9 @@ static void fill(struct nf_msg *m, unsigned type)
 		break;
 	case NF_MSG_RECORD:
 		m->record.hdr = (struct nf_rec){.len = sizeof(struct nf_rec) + sizeof(payload),
-						.type = NF_REC_CLONE, .version = 7, .sec = -1};
+						.type = NF_REC_CLONE,
+						.version = 7,
+						.sec = -1};
 		m->record.payload = payload;
 		break;
 	default:
@@ -141,23 +143,24 @@ static size_t seed_space(unsigned i, uint8_t *buf, size_t cap)
 
 /* ---- frames ---- */
 
-static const uint8_t ip4_tcp[] = {0x45, 0, 0, 40, 0, 1, 0, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2,
-				  0xc0, 0, 0, 80, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, 2, 0, 0, 0, 0, 0, 0};
-static const uint8_t ip4_frag1[] = {0x45, 0, 0, 28, 0, 9, 0x20, 0, 64, 17, 0, 0, 10, 0, 0, 1,
-				    10, 0, 0, 2, 0, 53, 0x12, 0x34, 0, 8, 0, 0};
-static const uint8_t ip4_frag2[] = {0x45, 0, 0, 28, 0, 9, 0, 1, 64, 17, 0, 0, 10, 0, 0, 1,
-				    10, 0, 0, 2, 1, 2, 3, 4, 5, 6, 7, 8};
-static const uint8_t ip4_icmp[] = {0x46, 0, 0, 32, 0, 1, 0, 0, 64, 1, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2,
-				   1, 1, 1, 1, 8, 0, 0, 0, 0x12, 0x34, 0, 1};
-static const uint8_t ip6_exts[] = {0x60, 0, 0, 0, 0, 36, 0, 64, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
-				   1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,
-				   44, 0, 1, 4, 0, 0, 0, 0, 60, 0, 0, 1, 0, 0, 0, 9,
-				   17, 0, 1, 4, 0, 0, 0, 0, 0, 53, 0x30, 0x39, 0, 8, 0, 0};
-static const uint8_t ip6_icmp[] = {0x60, 0, 0, 0, 0, 8, 58, 64, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
-				   1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,
-				   128, 0, 0, 0, 0x12, 0x34, 0, 1};
-static const uint8_t arp[] = {0, 1, 8, 0, 6, 4, 0, 1, 2, 2, 2, 2, 2, 2, 10, 0, 0, 1,
-			      0, 0, 0, 0, 0, 0, 10, 0, 0, 2};
+static const uint8_t ip4_tcp[] = {0x45, 0, 0,  40, 0,	 1, 0,	  0, 64, 6,  0, 0, 10, 0,
+				  0,	1, 10, 0,  0,	 2, 0xc0, 0, 0,	 80, 0, 0, 0,  1,
+				  0,	0, 0,  0,  0x50, 2, 0,	  0, 0,	 0,  0, 0};
+static const uint8_t ip4_frag1[] = {0x45, 0, 0,	 28, 0, 9, 0x20, 0,  64,   17,	 0, 0, 10, 0,
+				    0,	  1, 10, 0,  0, 2, 0,	 53, 0x12, 0x34, 0, 8, 0,  0};
+static const uint8_t ip4_frag2[] = {0x45, 0, 0,	 28, 0, 9, 0, 1, 64, 17, 0, 0, 10, 0,
+				    0,	  1, 10, 0,  0, 2, 1, 2, 3,  4,	 5, 6, 7,  8};
+static const uint8_t ip4_icmp[] = {0x46, 0, 0, 32, 0, 1, 0, 0, 64, 1, 0, 0, 10,	  0,	0, 1,
+				   10,	 0, 0, 2,  1, 1, 1, 1, 8,  0, 0, 0, 0x12, 0x34, 0, 1};
+static const uint8_t ip6_exts[] = {
+	0x60, 0, 0, 0, 0, 36, 0, 64, 1,	 1, 1, 1, 1, 1, 1, 1, 1,  1,  1,    1,	  1, 1, 1, 1,
+	2,    2, 2, 2, 2, 2,  2, 2,  2,	 2, 2, 2, 2, 2, 2, 2, 44, 0,  1,    4,	  0, 0, 0, 0,
+	60,   0, 0, 1, 0, 0,  0, 9,  17, 0, 1, 4, 0, 0, 0, 0, 0,  53, 0x30, 0x39, 0, 8, 0, 0};
+static const uint8_t ip6_icmp[] = {0x60, 0, 0, 0, 0, 8, 58, 64, 1,   1, 1, 1, 1,    1,	  1, 1,
+				   1,	 1, 1, 1, 1, 1, 1,  1,	2,   2, 2, 2, 2,    2,	  2, 2,
+				   2,	 2, 2, 2, 2, 2, 2,  2,	128, 0, 0, 0, 0x12, 0x34, 0, 1};
+static const uint8_t arp[] = {0,  1, 8, 0, 6, 4, 0, 1, 2, 2, 2,	 2, 2, 2,
+			      10, 0, 0, 1, 0, 0, 0, 0, 0, 0, 10, 0, 0, 2};
 
 static size_t seed_flow(unsigned i, uint8_t *buf, size_t cap)
 {
@@ -165,10 +168,14 @@ static size_t seed_flow(unsigned i, uint8_t *buf, size_t cap)
 		uint16_t type;
 		const uint8_t *p;
 		size_t n;
-	} body[] = {{0x0800, ip4_tcp, sizeof(ip4_tcp)},	    {0x0800, ip4_frag1, sizeof(ip4_frag1)},
-		    {0x0800, ip4_frag2, sizeof(ip4_frag2)}, {0x0800, ip4_icmp, sizeof(ip4_icmp)},
-		    {0x86dd, ip6_exts, sizeof(ip6_exts)},   {0x86dd, ip6_icmp, sizeof(ip6_icmp)},
-		    {0x0806, arp, sizeof(arp)},		    {0x88cc, arp, sizeof(arp)}};
+	} body[] = {{0x0800, ip4_tcp, sizeof(ip4_tcp)},
+		    {0x0800, ip4_frag1, sizeof(ip4_frag1)},
+		    {0x0800, ip4_frag2, sizeof(ip4_frag2)},
+		    {0x0800, ip4_icmp, sizeof(ip4_icmp)},
+		    {0x86dd, ip6_exts, sizeof(ip6_exts)},
+		    {0x86dd, ip6_icmp, sizeof(ip6_icmp)},
+		    {0x0806, arp, sizeof(arp)},
+		    {0x88cc, arp, sizeof(arp)}};
 	unsigned kind = i / 3, tags = i % 3;
 	size_t n = 12;
 

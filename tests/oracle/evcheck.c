@@ -18,9 +18,8 @@
  * --expiring is for NFs that end flows by themselves, of which no log tells: the first packets of a
  * flow may be missing from its state.
  * --gone names the log of an instance that died or was cut off: what it owns others may take from
- * it, at its last event it is nobody's, and of each flow one run of packets may be missing, which is
- * counted and reported.
- * Exit status: 0 all holds, 1 a violation, 2 usage or an unusable log.
+ * it, at its last event it is nobody's, and of each flow one run of packets may be missing, which
+ * is counted and reported. Exit status: 0 all holds, 1 a violation, 2 usage or an unusable log.
  */
 #include <fcntl.h>
 #include <getopt.h>

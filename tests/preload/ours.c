@@ -37,7 +37,8 @@ static bool reachable(void)
 
 	snprintf(to.sun_path, sizeof(to.sun_path), "%s/ours.sock", getenv("NFSHIM_DIR"));
 	rc = connect(fd, (struct sockaddr *)&to, sizeof(to));
-	/* Until the shim is done with it: a descriptor that it has just accepted is a low number. */
+	/* Until the shim is done with it: a descriptor that it has just accepted is a low number.
+	 */
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	shutdown(fd, SHUT_WR);
 	while (rc == 0 && recv(fd, buf, sizeof(buf), 0) > 0)

@@ -23,7 +23,7 @@
 
 #include "client.h"
 
-#define SKIP	  77
+#define SKIP	    77
 #define PATIENCE_MS 15000
 
 static const char *shim, *nf_program;
@@ -348,7 +348,7 @@ END_TEST
 
 START_TEST(daemon_while_linked)
 {
-	static const char *const steps[] = {"wdpoi",   "wepoi",	 "wdopui", "weopui",
+	static const char *const steps[] = {"wdpoi",   "wepoi",	  "wdopui", "weopui",
 					    "wdoprui", "weoprui", "wdpxoi", "wddpoi"};
 	pid_t parent = start(steps[_i], NULL), child;
 	struct client h;

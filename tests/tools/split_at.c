@@ -21,8 +21,8 @@
 
 static void make_mark(uint8_t *m, uint64_t move, const char *hex)
 {
-	static const uint8_t head[] = {0x02, 0x6e, 0x66, 0, 0, 1, 0x02, 0x6e, 0x66, 0, 0, 2,
-				       0x88, 0xb5, 'N',	 'F', 'M', 'K', 1, 0, 0, 0};
+	static const uint8_t head[] = {0x02, 0x6e, 0x66, 0,   0,   1,	0x02, 0x6e, 0x66, 0, 0,
+				       2,    0x88, 0xb5, 'N', 'F', 'M', 'K',  1,    0,	  0, 0};
 	uint64_t id = htobe64(move);
 	unsigned byte;
 

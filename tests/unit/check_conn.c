@@ -116,9 +116,9 @@ END_TEST
 START_TEST(malformed_is_refused)
 {
 	static const uint8_t frame[][8] = {
-		{0, 0, 0, 0},		   /* no message at all */
-		{0, 0, 0, 2, 0xff, 0xff},  /* no protobuf */
-		{0, 0, 0, 2, 0x0a, 0x7f},  /* cut */
+		{0, 0, 0, 0},			/* no message at all */
+		{0, 0, 0, 2, 0xff, 0xff},	/* no protobuf */
+		{0, 0, 0, 2, 0x0a, 0x7f},	/* cut */
 		{0, 0, 0, 4, 0xa2, 0x06, 1, 0}, /* unknown kind only */
 	};
 	ck_assert_int_eq(write(raw, frame[_i], 8), 8);

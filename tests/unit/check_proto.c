@@ -46,7 +46,8 @@ static int there_and_back(void)
 
 static struct nfshim_flow a_flow(void)
 {
-	struct nfshim_flow f = {.port = {443, 50503}, .vlan = {5, 7}, .ethertype = 0x0800, .proto = 6};
+	struct nfshim_flow f = {
+		.port = {443, 50503}, .vlan = {5, 7}, .ethertype = 0x0800, .proto = 6};
 
 	memcpy(f.addr[0], "\x0a\x14\x00\x0a", 4);
 	memcpy(f.addr[1], "\xc6\x12\x00\x14", 4);
@@ -129,9 +130,17 @@ static void fill_record(void)
 	struct nf_rec *r = &m.record.hdr;
 
 	m.type = NF_MSG_RECORD;
-	*r = (struct nf_rec){.len = sizeof(*r) + 1500, .type = NF_REC_STATE, .scope = 2,
-			     .flags = NF_REC_GONE, .move = 1, .version = 2, .epoch = 3,
-			     .wirelen = 4, .sec = -5, .nsec = 999999999, .flow = a_flow()};
+	*r = (struct nf_rec){.len = sizeof(*r) + 1500,
+			     .type = NF_REC_STATE,
+			     .scope = 2,
+			     .flags = NF_REC_GONE,
+			     .move = 1,
+			     .version = 2,
+			     .epoch = 3,
+			     .wirelen = 4,
+			     .sec = -5,
+			     .nsec = 999999999,
+			     .flow = a_flow()};
 	m.record.payload = payload;
 }
 
@@ -237,32 +246,110 @@ struct bad {
 	void (*spoil)(void);
 };
 
-static void role(void) { m.hello.role = 5; }
-static void name_space(void) { strcpy(m.hello.name, "ids 1"); }
-static void name_slash(void) { strcpy(m.hello.name, "../ids1"); }
-static void listen_newline(void) { strcpy(m.hello.listen, "a\nb"); }
-static void text_escape(void) { strcpy(m.text, "\x1b[2J"); }
-static void text_delete(void) { strcpy(m.text, "a\x7f"); }
-static void status_name(void) { strcpy(m.status.name, "a/b"); }
-static void status_side(void) { m.status.side = 3; }
-static void status_phase(void) { m.status.phase = NF_PHASE_LINGER + 1; }
-static void begin_side_none(void) { m.begin.side = NF_SIDE_NONE; }
-static void begin_side(void) { m.begin.side = 3; }
-static void begin_peer(void) { strcpy(m.begin.peer, "a b"); }
-static void begin_space(void) { strcpy(m.begin.space, "net 1.2.3.4\t"); }
-static void order_none(void) { m.order.what = 0; }
-static void order_begin(void) { m.order.what = NF_REC_BEGIN_SRC; }
-static void order_list(void) { m.order.what = NF_REC_LIST; }
-static void order_state(void) { m.order.what = NF_REC_STATE; }
-static void event_what(void) { m.event.what = NF_EVENT_FLOW + 1; }
-static void event_rec(void) { m.event.rec = 63; }
-static void event_kind(void) { m.event.flow.kind = 3; }
-static void event_text(void) { strcpy(m.event.text, "a\rb"); }
-static void rec_type(void) { m.record.hdr.type = 0; }
-static void rec_scope(void) { m.record.hdr.scope = 4; }
-static void rec_flags(void) { m.record.hdr.flags = 2; }
-static void rec_nsec(void) { m.record.hdr.nsec = 1000000000; }
-static void rec_kind(void) { m.record.hdr.flow.kind = 255; }
+static void role(void)
+{
+	m.hello.role = 5;
+}
+static void name_space(void)
+{
+	strcpy(m.hello.name, "ids 1");
+}
+static void name_slash(void)
+{
+	strcpy(m.hello.name, "../ids1");
+}
+static void listen_newline(void)
+{
+	strcpy(m.hello.listen, "a\nb");
+}
+static void text_escape(void)
+{
+	strcpy(m.text, "\x1b[2J");
+}
+static void text_delete(void)
+{
+	strcpy(m.text, "a\x7f");
+}
+static void status_name(void)
+{
+	strcpy(m.status.name, "a/b");
+}
+static void status_side(void)
+{
+	m.status.side = 3;
+}
+static void status_phase(void)
+{
+	m.status.phase = NF_PHASE_LINGER + 1;
+}
+static void begin_side_none(void)
+{
+	m.begin.side = NF_SIDE_NONE;
+}
+static void begin_side(void)
+{
+	m.begin.side = 3;
+}
+static void begin_peer(void)
+{
+	strcpy(m.begin.peer, "a b");
+}
+static void begin_space(void)
+{
+	strcpy(m.begin.space, "net 1.2.3.4\t");
+}
+static void order_none(void)
+{
+	m.order.what = 0;
+}
+static void order_begin(void)
+{
+	m.order.what = NF_REC_BEGIN_SRC;
+}
+static void order_list(void)
+{
+	m.order.what = NF_REC_LIST;
+}
+static void order_state(void)
+{
+	m.order.what = NF_REC_STATE;
+}
+static void event_what(void)
+{
+	m.event.what = NF_EVENT_FLOW + 1;
+}
+static void event_rec(void)
+{
+	m.event.rec = 63;
+}
+static void event_kind(void)
+{
+	m.event.flow.kind = 3;
+}
+static void event_text(void)
+{
+	strcpy(m.event.text, "a\rb");
+}
+static void rec_type(void)
+{
+	m.record.hdr.type = 0;
+}
+static void rec_scope(void)
+{
+	m.record.hdr.scope = 4;
+}
+static void rec_flags(void)
+{
+	m.record.hdr.flags = 2;
+}
+static void rec_nsec(void)
+{
+	m.record.hdr.nsec = 1000000000;
+}
+static void rec_kind(void)
+{
+	m.record.hdr.flow.kind = 255;
+}
 
 static const struct bad bad[] = {
 	{"role", NF_MSG_HELLO, role},
@@ -347,7 +434,7 @@ START_TEST(sizes)
 	ck_assert_uint_eq(strlen(got.hello.name), NF_NAME_MAX - 1);
 	ck_assert_int_eq(decode_field(1, 3, NF_NAME_MAX), -EPROTO);
 	ck_assert_int_eq(decode_field(1, 3, 100000), -EPROTO);
-	ck_assert_int_eq(decode_field(4, 5, 2000), -EPROTO); /* Status.reason */
+	ck_assert_int_eq(decode_field(4, 5, 2000), -EPROTO);		     /* Status.reason */
 	ck_assert_int_eq(decode_field(8, 2, sizeof(got.list.space) - 1), 0); /* List.space */
 	ck_assert_int_eq(decode_field(8, 2, sizeof(got.list.space)), -EPROTO);
 	ck_assert_int_eq(decode_field(9, 10, 43), -EPROTO); /* Record.flow, without a type */
@@ -375,7 +462,8 @@ START_TEST(fixed_sizes)
 	static const struct {
 		int type;
 		size_t n;
-	} field[] = {{NF_MSG_HELLO, NF_TOKEN_BYTES}, {NF_MSG_BEGIN, NF_TOKEN_BYTES},
+	} field[] = {{NF_MSG_HELLO, NF_TOKEN_BYTES},
+		     {NF_MSG_BEGIN, NF_TOKEN_BYTES},
 		     {NF_MSG_EVENT, sizeof(struct nfshim_flow)},
 		     {NF_MSG_RECORD, sizeof(struct nfshim_flow)}};
 

@@ -115,10 +115,10 @@ START_TEST(full_then_room)
 	ck_assert(!push(prod, n, 500));
 	while (out < n)
 		ck_assert_int_eq(pull(cons, out++, 500), 1);
-	ck_assert_uint_eq(nf_ring_room(prod), SMALL - (prod->head & (SMALL - 1)) >
-							      (prod->head & (SMALL - 1))
-						      ? SMALL - (prod->head & (SMALL - 1))
-						      : prod->head & (SMALL - 1));
+	ck_assert_uint_eq(nf_ring_room(prod),
+			  SMALL - (prod->head & (SMALL - 1)) > (prod->head & (SMALL - 1))
+				  ? SMALL - (prod->head & (SMALL - 1))
+				  : prod->head & (SMALL - 1));
 }
 END_TEST
 
@@ -256,7 +256,7 @@ END_TEST
 
 START_TEST(hostile_length)
 {
-	static const uint32_t len[] = {0, 1, 87, 297, 1000, SMALL, NF_REC_MAX + 1,
+	static const uint32_t len[] = {0,	    1,	       87, 297, 1000, SMALL, NF_REC_MAX + 1,
 				       0xfffffff9u, UINT32_MAX};
 	uint32_t *rec;
 
@@ -328,8 +328,8 @@ END_TEST
 
 START_TEST(attach_refuses_bad_positions)
 {
-	static const uint64_t pos[][2] = {{4, 4}, {8, 4}, {SMALL - 4, SMALL - 4}, {8, 16},
-					  {SMALL + 8, 0}, {0, 8}};
+	static const uint64_t pos[][2] = {{4, 4},  {8, 4},	   {SMALL - 4, SMALL - 4},
+					  {8, 16}, {SMALL + 8, 0}, {0, 8}};
 	struct nf_ring *r = NULL;
 
 	atomic_store(&prod->sh->head, pos[_i][0]);
@@ -355,9 +355,9 @@ START_TEST(attach_refuses_other_files)
 	struct nf_ring *r = NULL;
 	int fd[6];
 
-	fd[0] = plain_memfd(PAGE + SMALL, 0);	     /* could be truncated under us */
+	fd[0] = plain_memfd(PAGE + SMALL, 0); /* could be truncated under us */
 	fd[1] = plain_memfd(PAGE + SMALL, F_SEAL_GROW | F_SEAL_SEAL);
-	fd[2] = plain_memfd(PAGE + SMALL, SEALS);    /* no magic */
+	fd[2] = plain_memfd(PAGE + SMALL, SEALS);     /* no magic */
 	fd[3] = plain_memfd(PAGE + SMALL + 8, SEALS); /* not a power of two */
 	fd[4] = plain_memfd(PAGE, SEALS);
 	fd[5] = open("/dev/null", O_RDWR | O_CLOEXEC);

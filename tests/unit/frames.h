@@ -34,11 +34,11 @@ size_t frames_untag(uint8_t *data, size_t len);
 /* Where the transport header is and which protocol, of an untagged IP frame; independent of
  * common/flow.c. False if the headers are short, malformed or not IP. */
 struct frames_ip {
-	size_t at;	  /* offset of the transport header */
-	size_t end;	  /* where the IP packet ends in the captured bytes */
+	size_t at;  /* offset of the transport header */
+	size_t end; /* where the IP packet ends in the captured bytes */
 	uint8_t proto;
-	bool later;	  /* a fragment, not the first */
-	bool extensions;  /* IPv6 with extension headers */
+	bool later;	 /* a fragment, not the first */
+	bool extensions; /* IPv6 with extension headers */
 };
 bool frames_ip(const uint8_t *data, size_t len, struct frames_ip *ip);
 

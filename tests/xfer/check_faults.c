@@ -461,7 +461,7 @@ END_TEST
 /* The source NF dies after the route: what it had said arrives, and FINISH comes behind it. */
 START_TEST(source_nf_dies)
 {
-	const uint64_t n = 4000; /* fits into the ring, and is more than a look takes */
+	const uint64_t n = 4000;     /* fits into the ring, and is more than a look takes */
 	const unsigned named = 2000; /* one by one; of the rest, the number */
 	size_t fin;
 
