@@ -383,15 +383,22 @@ static void on_terminate(void)
 		nf_dst_quit();
 }
 
+/* A move that is past the route can be finished, and must be, unless what is held cannot be given:
+ * the NF has broken off its input. */
+static bool can_finish(const struct nf_sink *s)
+{
+	return nf_engine_armed() && current && !nf_move.failed &&
+	       (nf_move.phase == NF_PHASE_MARKED || nf_move.phase == NF_PHASE_READY) &&
+	       !(nf_sink_full(s) && nf_dst_can_give());
+}
+
 void nf_engine_input_end(struct nf_sink *s)
 {
 	uint64_t until = nf_now_ns() + END_WAIT_NS;
 	struct timespec nap = {.tv_nsec = 100000};
 
 	nf_engine_safe_point(s);
-	/* A move that is past the route can be finished, and must be. */
-	while (nf_engine_armed() && current && !nf_move.failed && nf_now_ns() < until &&
-	       (nf_move.phase == NF_PHASE_MARKED || nf_move.phase == NF_PHASE_READY))
+	while (can_finish(s) && nf_now_ns() < until)
 		if (!nf_engine_safe_point(s))
 			nanosleep(&nap, NULL);
 	on_terminate();
