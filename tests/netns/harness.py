@@ -35,7 +35,11 @@ class Failure(Exception):
 
 
 class Invalid(Exception):
-    """The run says nothing: the machine lost packets that the switch had."""
+    """The run says nothing: the machine lost packets that the switch had. @moved: not the reference alone."""
+
+    def __init__(self, text, moved=True):
+        super().__init__(text)
+        self.moved = moved
 
 
 def run(*argv, **kw):
@@ -368,8 +372,10 @@ class Lab:
         capture = {n: self.capture_drops(n) for n in self.names()}
         lost = sum(capture.values()) + sum(v["dropped"].values()) + v["softnet"]
         s = v["seen"]
-        if lost or s["ids1"] + s["ids2"] != s["ref"] + beside or (sent and s["ref"] != sent):
-            raise Invalid("seen %s of %s, veth %s, capture %s, softnet %d" % (s, sent, v["dropped"], capture, v["softnet"]))
+        agree = s["ids1"] + s["ids2"] == s["ref"] + beside and (not sent or s["ref"] == sent)
+        if lost or not agree:
+            raise Invalid("seen %s of %s, veth %s, capture %s, softnet %d" % (s, sent, v["dropped"], capture, v["softnet"]),
+                          not agree or lost != capture.get("ref"))
 
     def finish(self, sent=None, ordered=True):
         """Stop, check that the run is valid, compare. Returns what the oracles said."""
