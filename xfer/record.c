@@ -9,6 +9,7 @@
 #include "event.h"
 #include "log.h"
 #include "move.h"
+#include "shim_link.h"
 #include "xfer.h"
 
 #define BIT(t) (1ull << ((t)-32))
@@ -79,8 +80,9 @@ static void report(struct nf_xfer *x, const struct nf_rec *r, const uint8_t *pay
 		mv->begun = true;
 		break;
 	case NF_REC_READY:
-		if (mv->aborting)
-			return; /* the controller must not go on from here */
+		/* The controller must not go on from here, least of all to an NF that has died since. */
+		if (mv->aborting || !nf_shim_lives(x->shim))
+			return;
 		mv->no_return |= nf_ctrl_up(x->ctrl);
 		break;
 	case NF_REC_MARKED:

@@ -47,6 +47,14 @@ bool nf_shim_up(const struct nf_shim_link *s)
 	return s->state == UP;
 }
 
+bool nf_shim_lives(const struct nf_shim_link *s)
+{
+	char c;
+	ssize_t n = s->c ? recv(nf_conn_fd(s->c), &c, 1, MSG_PEEK | MSG_DONTWAIT) : 0;
+
+	return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
+}
+
 const struct nf_msg_status *nf_shim_status(const struct nf_shim_link *s)
 {
 	return &s->status;

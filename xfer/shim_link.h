@@ -14,6 +14,7 @@ int nf_shim_new(struct nf_xfer *x, const char *path, struct nf_shim_link **out);
 void nf_shim_free(struct nf_shim_link *s); /* accepts NULL */
 
 bool nf_shim_up(const struct nf_shim_link *s);
+bool nf_shim_lives(const struct nf_shim_link *s); /* at this moment: it may be up but dead */
 /* What the shim said last; name only while there is none. */
 const struct nf_msg_status *nf_shim_status(const struct nf_shim_link *s);
 void nf_shim_ask(struct nf_shim_link *s);

@@ -226,6 +226,12 @@ static void processed(struct flow *f, const struct nf_ev_rec *e, int i)
 		violation(f, i, "output was not let through");
 	if (f->owner >= 0 && f->owner != i && logs[f->owner].gone)
 		f->owner = -1;
+	if (f->owner >= 0 && f->owner != i && logs[i].gone) {
+		/* A source that was cut off but lives goes on with what its capture has. */
+		seq_add(&f->out, e->id);
+		seq_add(&f->at[i].out, e->id);
+		return;
+	}
 	if (f->owner >= 0 && f->owner != i)
 		violation(f, i, "processed where it is not owned");
 	if (ordered && f->at[i].receiving)
