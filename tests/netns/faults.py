@@ -258,6 +258,9 @@ class Fault:
         with open(self.lab.path("ids1.out"), "rb") as f:
             old = {parts(line.decode())[0] for line in f.read(self.begin).splitlines()}
         mine = {f for f in Outputs.read(self.lab.path("ids2.out")) if space_of(f) == "pod"} & old
+        # The source names what it was told of: DONE may die with ids2's helper, and after its deletion it knows nothing.
+        if ".ids2." in self.point or self.point.endswith(".delete"):
+            return
         left = mine - set(self.told.get("unfinished", ()))
         enough = not left or self.told["unfinished_count"] >= len(mine)
         self.expect(enough, "%d of %d flows that ids2 took over are not named" % (len(left), len(mine)))
@@ -265,7 +268,9 @@ class Fault:
     def check_ctrl(self, owner):
         route_set = PLACE[self.point] >= PLACE["ctrl.route"]
         reported = PLACE[self.point] > PLACE["ctrl.committed"]
-        self.expect(self.code == (0 if reported else 4), "nfctl's exit code")
+        # Held back from the source, DONE does not keep ids2 from reporting that all is committed.
+        either = self.point in ("shim.ids1.done", "xfer.ids1.done")
+        self.expect(self.code in ((0, 4) if either else (0,) if reported else (4,)), "nfctl's exit code")
         self.expect(owner == ("ids2" if route_set else "ids1"), "the route is at %s" % owner)
         if not route_set:
             self.expect(self.leftover("ids2") == 0, "ids2 still has flows of the space")
