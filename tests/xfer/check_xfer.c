@@ -244,6 +244,7 @@ START_TEST(controller_gone_after_ready)
 	lab.d.status.phase = NF_PHASE_LINGER;
 	ctrl_open();
 	helper_wait_link(&lab.hd);
+	helper_wait_link(&lab.hs); /* not at the moment when lab_down() ends it */
 	while (lab.hd.status.move != MOVE)
 		step(2);
 	ck_assert_int_eq(lab.hd.status.phase, NF_PHASE_LINGER);
