@@ -62,8 +62,39 @@ bool nf_engine_idle(void)
 	       !nf_mark_expected;
 }
 
+/* A packet that a pull call gives: until the NF has come back there is no safe point. */
+static struct {
+	bool on;
+	bool source; /* nf_src_after is still to come */
+	struct pcap_pkthdr h;
+	struct nf_packet_view p;
+} pulled;
+
+static void pull(struct nf_sink *s, const struct pcap_pkthdr *h, const u_char *data, bool window)
+{
+	pulled.on = true;
+	s->window = window;
+	s->cb(s->user, h, data);
+	s->delivered++;
+}
+
+void nf_engine_returned(void)
+{
+	bool source = pulled.source;
+
+	if (nf_window)
+		nf_window_close();
+	pulled.on = pulled.source = false;
+	if (source)
+		nf_src_after(&pulled.p);
+}
+
 void nf_give(struct nf_sink *s, const struct pcap_pkthdr *h, const u_char *data, bool window)
 {
+	if (s->pull) {
+		pull(s, h, data, window);
+		return;
+	}
 	if (window)
 		nf_window_open();
 	s->in_callback = true;
@@ -274,12 +305,13 @@ static bool take_records(struct nf_sink *s)
 	return false;
 }
 
-/* Inert with a move on: what is held belongs to the NF; its state is not touched again. */
+/* Inert with a move on: what is held belongs to the NF; its state is not touched again. A call that
+ * is full may be about to bring one more packet, which needs the hold. */
 static void wind_down(struct nf_sink *s)
 {
 	if (!s || !nf_engine_armed())
 		return;
-	if (nf_move.side == NF_SIDE_SRC || nf_dst_give_all(s))
+	if (nf_move.side == NF_SIDE_SRC || (nf_dst_give_all(s) && !nf_sink_full(s)))
 		nf_move_forget();
 }
 
@@ -287,6 +319,8 @@ bool nf_engine_safe_point(struct nf_sink *s)
 {
 	bool more = false;
 
+	if (pulled.on)
+		return false;
 	if (nf_inert) {
 		wind_down(s);
 		return false;
@@ -342,6 +376,20 @@ static inline void pause_at(struct nf_sink *s)
 }
 #endif
 
+/* The source's NF has worked on the packet, or, in a pull call, will have when it comes back. */
+static void processed(const struct nf_sink *s, const struct nf_packet_view *p)
+{
+	if (!s->pull) {
+		nf_src_after(p);
+		return;
+	}
+	pulled.source = true;
+	pulled.h = *p->h;
+	pulled.p = *p;
+	pulled.p.h = &pulled.h;
+	pulled.p.data = NULL;
+}
+
 void nf_engine_packet(struct nf_sink *s, const struct pcap_pkthdr *h, const u_char *data)
 {
 	struct nf_packet_view p = {.h = h, .data = data, .sec = h->ts.tv_sec};
@@ -370,7 +418,7 @@ void nf_engine_packet(struct nf_sink *s, const struct pcap_pkthdr *h, const u_ch
 		nf_evlog_put(NF_EV_PROCESSED, p.id, &p.flow, 0, 0, true);
 	nf_give(s, h, data, false);
 	if (nf_move.side == NF_SIDE_SRC)
-		nf_src_after(&p, s);
+		processed(s, &p);
 }
 
 /* ---- ends ---- */

@@ -16,6 +16,10 @@ struct nf_capture {
 	bool has_filter;
 	struct bpf_program own; /* the NF's filter as it gave it */
 	unsigned marks;		/* MARK-like frames kept from the NF */
+	/* What pcap_next returned last. */
+	struct pcap_pkthdr next_header;
+	u_char *next_data;
+	uint32_t next_room;
 };
 
 /* The input call of this thread, NULL outside. */
@@ -25,5 +29,13 @@ struct nf_capture *nf_capture_find(const pcap_t *p, bool add);
 bool nf_capture_fd(int fd);	     /* is it one of the NF's capture descriptors? */
 bool nf_capture_readable(pcap_t *p); /* without waiting */
 bool nf_is_packet_thread(void);
+
+/* An input call, from its beginning to its end. @s: zero, but for the kind of call. */
+bool nf_input_ours(void); /* or another thread's, or one inside libpcap */
+void nf_input_enter(struct nf_sink *s, pcap_t *p, int cnt, pcap_handler cb, u_char *user);
+/* The callback that libpcap is given; @arg is the sink. */
+void nf_input_packet(u_char *arg, const struct pcap_pkthdr *h, const u_char *data);
+/* @ended: the input brings nothing any more. Returns @rc, errno as it was. */
+int nf_input_leave(struct nf_sink *s, int rc, bool ended);
 
 #endif

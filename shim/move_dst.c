@@ -206,7 +206,8 @@ static bool begin_slice(void)
 static bool failed_step(struct nf_sink *s)
 {
 	nf_dst_release(s);
-	if (!nf_hold_empty(&nf_move.hold))
+	/* A call that is full may be about to bring one more packet, which needs the hold. */
+	if (!nf_hold_empty(&nf_move.hold) || (s && nf_sink_full(s)))
 		return false;
 	if (nf_move.aborted)
 		nf_move_over();

@@ -199,7 +199,7 @@ static void on_finall(void)
 	struct nf_mflow *f, *tmp;
 
 	nf_move.finall = true;
-	HASH_ITER(hh, nf_move.flows, f, tmp) {
+	HASH_ITER (hh, nf_move.flows, f, tmp) {
 		if (f->state != NF_FLOW_DOWNGRADED)
 			continue;
 		f->state = NF_FLOW_COMMITTED;
@@ -220,6 +220,10 @@ static void on_fwd(const struct nf_rec *r, const uint8_t *payload, struct nf_sin
 	if (!nf_dst_may_pass(f) || !nf_hold_empty(&nf_move.hold)) {
 		if (!nf_dst_hold(&p, &r->flow, s))
 			return;
+		if (nf_sink_full(s)) { /* by what was released meanwhile */
+			nf_dst_keep(&p);
+			return;
+		}
 	}
 	if (nf_evlog_on)
 		nf_dst_log(NF_EV_FORWARDED, p.id, packet, h->caplen, f);

@@ -7,7 +7,7 @@
 #include "move_dst.h"
 
 void nf_dst_log(enum nf_ev what, uint64_t id, const u_char *data, uint32_t caplen,
-		       const struct nf_mflow *f)
+		const struct nf_mflow *f)
 {
 	struct nfshim_flow key;
 
@@ -68,8 +68,8 @@ bool nf_dst_may_pass(const struct nf_mflow *f)
 
 bool nf_dst_all_is_ours(void)
 {
-	return nf_move.failed && (nf_move.aborted || nf_move.linger_until ||
-				  nf_move.phase < NF_PHASE_READY);
+	return nf_move.failed &&
+	       (nf_move.aborted || nf_move.linger_until || nf_move.phase < NF_PHASE_READY);
 }
 
 bool nf_dst_can_give(void)
@@ -116,14 +116,15 @@ bool nf_dst_hold(const struct nf_packet_view *p, const struct nfshim_flow *key, 
 
 	while (nf_hold_full(h, p->h->caplen)) {
 		if (nf_move.phase < NF_PHASE_READY) {
-			nf_move_fail(-ENOBUFS, "the hold was full before the route changed: "
-					       "packets of the space already reach the destination");
+			nf_move_fail(-ENOBUFS,
+				     "the hold was full before the route changed: "
+				     "packets of the space already reach the destination");
 			nf_dst_failed();
 			nf_dst_release(s); /* those before it */
 			return true;
 		}
 		if (nf_sink_full(s))
-			break; /* over the cap, by no more than one input call brings */
+			break;		/* over the cap, by no more than one input call brings */
 		if (nf_hold_empty(h)) { /* larger than the whole hold */
 			downgrade(key);
 			return true;

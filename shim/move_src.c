@@ -249,9 +249,8 @@ bool nf_src_before(const struct nf_packet_view *p, struct nf_sink *s)
 	return true;
 }
 
-void nf_src_after(const struct nf_packet_view *p, struct nf_sink *s)
+void nf_src_after(const struct nf_packet_view *p)
 {
-	(void)s;
 	if (!now || nf_move.failed)
 		return;
 	now->version++;

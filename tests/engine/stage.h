@@ -72,6 +72,11 @@ void send_malformed(void);
 const struct stage_rec *expect(enum nf_rec_type t);
 void expect_failed(const char *words); /* that text occurs in the reason */
 struct nf_rec_stats expect_stats(enum nf_rec_type t);
+unsigned got_so_far(enum nf_rec_type t); /* without waiting */
+
+/* The source's state of these flows when it deleted them is what STATE and CLONEs make of it, and
+ * there is a FIN for each. */
+void copies_are_exact(unsigned flows);
 
 /* The diary. */
 unsigned diary_count(enum play_event event);
