@@ -53,8 +53,6 @@ void nf_engine_returned(void);
 bool nf_engine_safe_point(struct nf_sink *s);
 /* A move is on: waits are to be short, so that deadlines are kept. */
 bool nf_engine_armed(void);
-/* Packets the kernel dropped at the capture handle so far; a system call. */
-uint64_t nf_engine_kernel_drops(void);
 /* The input ended for good (end of file, break, error). */
 void nf_engine_input_end(struct nf_sink *s);
 /* Make the shim inert: abort what runs, say why. */

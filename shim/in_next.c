@@ -70,7 +70,7 @@ const u_char *pcap_next(pcap_t *p, struct pcap_pkthdr *h)
 {
 	struct nf_capture *c;
 
-	if (!nf_input_ours())
+	if (!nf_input_ours(p))
 		return nf_real.pcap_next(p, h);
 	c = capture_of(p);
 	if (pull(p, c) <= 0)
@@ -84,7 +84,7 @@ int pcap_next_ex(pcap_t *p, struct pcap_pkthdr **h, const u_char **data)
 	struct nf_capture *c;
 	int rc;
 
-	if (!nf_input_ours())
+	if (!nf_input_ours(p))
 		return nf_real.pcap_next_ex(p, h, data);
 	c = capture_of(p);
 	rc = pull(p, c);

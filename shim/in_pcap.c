@@ -30,22 +30,71 @@ __thread struct nf_sink *nf_sink_now __attribute__((tls_model("initial-exec")));
 static pthread_t packet_thread;
 static struct nf_capture captures[NF_CAPTURES];
 
-struct nf_capture *nf_capture_find(const pcap_t *p, bool add)
+static struct nf_capture *find(const pcap_t *p)
 {
-	struct nf_capture *free_slot = NULL;
-
-	for (int i = 0; i < NF_CAPTURES; i++) {
+	for (int i = 0; i < NF_CAPTURES; i++)
 		if (captures[i].handle == p)
 			return &captures[i];
-		if (!captures[i].handle && !free_slot)
-			free_slot = &captures[i];
+	return NULL;
+}
+
+static struct nf_capture *add(const pcap_t *p)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	struct nf_capture *c;
+
+	pthread_mutex_lock(&lock);
+	c = find(NULL);
+	if (c) {
+		memset(c, 0, sizeof(*c));
+		c->fd = -1;
+		c->handle = p;
 	}
-	if (!add || !free_slot)
-		return NULL;
-	memset(free_slot, 0, sizeof(*free_slot));
-	free_slot->fd = -1;
-	free_slot->handle = p;
-	return free_slot;
+	pthread_mutex_unlock(&lock);
+	return c;
+}
+
+struct nf_capture *nf_capture_find(const pcap_t *p, bool or_add)
+{
+	struct nf_capture *c = find(p);
+
+	return c || !or_add ? c : add(p);
+}
+
+unsigned nf_capture_number(const struct nf_capture *c)
+{
+	return c ? (unsigned)(c - captures) : NF_CAPTURES;
+}
+
+struct nf_capture *nf_capture_at(unsigned number)
+{
+	return number < NF_CAPTURES && captures[number].handle ? &captures[number] : NULL;
+}
+
+const char *nf_capture_unfit(void)
+{
+	for (unsigned i = 0; i < NF_CAPTURES; i++) {
+		const struct nf_capture *c = nf_capture_at(i);
+
+		if (c && c->elsewhere)
+			return "another thread of the NF reads packets, too: only those of the "
+			       "thread that began the input can be moved";
+		if (c && c->linktype != DLT_EN10MB)
+			return "the capture is not Ethernet: only Ethernet captures can be moved";
+	}
+	return NULL;
+}
+
+uint64_t nf_capture_drops(void)
+{
+	struct pcap_stat st;
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < NF_CAPTURES; i++)
+		if (captures[i].handle && captures[i].fd >= 0 && !captures[i].elsewhere &&
+		    nf_real.pcap_stats((pcap_t *)captures[i].handle, &st) == 0)
+			n += st.ps_drop;
+	return n;
 }
 
 bool nf_capture_fd(int fd)
@@ -63,18 +112,44 @@ bool nf_is_packet_thread(void)
 }
 
 /* The first thread in the input loop is the packet thread; others pass by the shim. */
-bool nf_input_ours(void)
+static void begin(void)
 {
 	bool no = false;
+
+	if (atomic_load_explicit(&nf_packet_thread_known, memory_order_acquire))
+		return;
+	packet_thread = pthread_self();
+	atomic_compare_exchange_strong(&nf_packet_thread_known, &no, true);
+}
+
+bool nf_input_ours(pcap_t *p)
+{
+	struct nf_capture *c;
 
 	if (nf_inert && !nf_engine_armed())
 		return false;
 	if (nf_sink_now)
 		return false;
-	if (!atomic_load_explicit(&nf_packet_thread_known, memory_order_acquire)) {
-		packet_thread = pthread_self();
-		atomic_compare_exchange_strong(&nf_packet_thread_known, &no, true);
-	}
+	begin();
+	if (nf_is_packet_thread())
+		return true;
+	c = nf_capture_find(p, true);
+	if (c)
+		c->elsewhere = true;
+	return false;
+}
+
+bool nf_input_may_begin(void)
+{
+	if (atomic_load_explicit(&nf_packet_thread_known, memory_order_acquire))
+		return nf_is_packet_thread();
+	return nf_provider.hooks.size && !nf_provider.hooks.check;
+}
+
+bool nf_input_begin(void)
+{
+	begin();
+	nf_rendezvous_ensure();
 	return nf_is_packet_thread();
 }
 
@@ -114,8 +189,10 @@ static struct nf_capture *find_capture(pcap_t *p)
 {
 	struct nf_capture *c = nf_capture_find(p, true);
 
-	if (c)
-		c->fd = nf_real.pcap_file(p) ? -1 : nf_real.pcap_get_selectable_fd(p);
+	if (!c)
+		return NULL;
+	c->fd = nf_real.pcap_file(p) ? -1 : nf_real.pcap_get_selectable_fd(p);
+	c->linktype = nf_real.pcap_datalink(p);
 	return c;
 }
 
@@ -184,7 +261,7 @@ int pcap_loop(pcap_t *p, int cnt, pcap_handler cb, u_char *user)
 	struct nf_sink s = {0};
 	int rc;
 
-	if (!nf_input_ours())
+	if (!nf_input_ours(p))
 		return nf_real.pcap_loop(p, cnt, cb, user);
 	nf_input_enter(&s, p, cnt, cb, user);
 	if (cnt > 0)
@@ -199,7 +276,7 @@ int pcap_dispatch(pcap_t *p, int cnt, pcap_handler cb, u_char *user)
 	struct nf_sink s = {0};
 	int rc, before;
 
-	if (!nf_input_ours())
+	if (!nf_input_ours(p))
 		return nf_real.pcap_dispatch(p, cnt, cb, user);
 	nf_input_enter(&s, p, cnt, cb, user);
 	before = s.delivered;
@@ -240,7 +317,20 @@ static int capped(int ms)
 
 pcap_t *pcap_open_live(const char *dev, int snaplen, int promisc, int ms, char *err)
 {
-	return nf_real.pcap_open_live(dev, snaplen, promisc, capped(ms), err);
+	pcap_t *p = nf_real.pcap_open_live(dev, snaplen, promisc, capped(ms), err);
+
+	if (p)
+		find_capture(p);
+	return p;
+}
+
+int pcap_activate(pcap_t *p)
+{
+	int rc = nf_real.pcap_activate(p);
+
+	if (rc >= 0)
+		find_capture(p);
+	return rc;
 }
 
 int pcap_set_timeout(pcap_t *p, int ms)

@@ -94,6 +94,7 @@ extern struct nf_move nf_move; /* side NF_SIDE_NONE: none */
 struct nf_packet_view {
 	const struct pcap_pkthdr *h;
 	const u_char *data;
+	struct nf_capture *capture; /* that it came from; NULL: unknown */
 	int64_t sec;
 	uint32_t nsec;
 	uint64_t id;		 /* for the event log, else 0 */
@@ -145,6 +146,7 @@ bool nf_dst_give_all(struct nf_sink *s); /* true: nothing is held any more */
 /* The input call is full, but the input has one more packet: it waits for the next call. */
 void nf_dst_keep(const struct nf_packet_view *p);
 bool nf_dst_can_give(void); /* the head of the hold waits for nothing but an input call */
+struct nf_capture *nf_dst_gives_to(void); /* of this capture */
 
 /* Does this record need a callback to give a packet to? */
 bool nf_dst_wants_sink(const struct nf_rec *r);

@@ -234,7 +234,7 @@ bool nf_dst_step(struct nf_sink *s)
 		nf_move.phase = NF_PHASE_LINGER;
 		nf_report_stats(NF_REC_COMMITTED);
 	}
-	return nf_dst_can_give();
+	return s && nf_dst_can_give() && nf_dst_gives_to() == s->capture;
 }
 
 /*

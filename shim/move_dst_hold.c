@@ -47,15 +47,25 @@ static void give_held(struct nf_sink *s)
 
 bool nf_dst_give_all(struct nf_sink *s)
 {
-	while (!nf_sink_full(s) && !nf_hold_empty(&nf_move.hold))
+	while (!nf_sink_full(s) && !nf_hold_empty(&nf_move.hold) && nf_dst_gives_to() == s->capture)
 		give_held(s);
 	return nf_hold_empty(&nf_move.hold);
 }
 
+static bool push(const struct nf_packet_view *p, const struct nfshim_flow *key)
+{
+	struct nf_held *e = nf_hold_push(&nf_move.hold, key, p->h, p->data, p->id);
+
+	if (e)
+		e->capture = p->capture;
+	else
+		nf_engine_fail("out of memory for the hold");
+	return e != NULL;
+}
+
 void nf_dst_keep(const struct nf_packet_view *p)
 {
-	if (nf_hold_push(&nf_move.hold, NULL, p->h, p->data, p->id))
-		nf_engine_fail("out of memory for the hold");
+	push(p, NULL);
 }
 
 bool nf_dst_may_pass(const struct nf_mflow *f)
@@ -79,9 +89,14 @@ bool nf_dst_can_give(void)
 	return e && (!e->moving || nf_dst_all_is_ours() || nf_dst_may_pass(nf_move_find(&e->flow)));
 }
 
+struct nf_capture *nf_dst_gives_to(void)
+{
+	return nf_hold_head(&nf_move.hold)->capture;
+}
+
 void nf_dst_release(struct nf_sink *s)
 {
-	while (s && !nf_sink_full(s) && nf_dst_can_give())
+	while (s && !nf_sink_full(s) && nf_dst_can_give() && nf_dst_gives_to() == s->capture)
 		give_held(s);
 }
 
@@ -131,10 +146,8 @@ bool nf_dst_hold(const struct nf_packet_view *p, const struct nfshim_flow *key, 
 		}
 		downgrade_head(s);
 	}
-	if (nf_hold_push(h, key, p->h, p->data, p->id)) {
-		nf_engine_fail("out of memory for the hold");
+	if (!push(p, key))
 		return true;
-	}
 	nf_move.stats.held++;
 	if (h->packets > nf_move.stats.held_max)
 		nf_move.stats.held_max = h->packets;

@@ -218,6 +218,8 @@ START_TEST(full_when_the_move_ends)
 }
 END_TEST
 
+static const char *const waits[] = {"poll", "select", "epoll"};
+
 static void shell(const char *command)
 {
 	if (system(command))
@@ -229,7 +231,8 @@ static void make_link(void)
 	ck_assert(stage_own_net());
 	shell("echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6 && "
 	      "ip link add name nf0 type veth peer name sw0 && ip link set nf0 up && "
-	      "ip link set sw0 up");
+	      "ip link set sw0 up && ip link add name nf1 type veth peer name sw1 && "
+	      "ip link set nf1 up && ip link set sw1 up");
 }
 
 /* Nothing comes in: records are served, and clones given, while the NF waits. */
@@ -262,6 +265,83 @@ START_TEST(stats_without_marks)
 }
 END_TEST
 
+/* The NF has read nothing yet and nothing comes in. A wait of its own serves the move, and clones
+ * make the capture readable; each is given, its window closed before the NF is back from the next
+ * wait. */
+START_TEST(waits_are_served)
+{
+	trace("0 1 0q");
+	nf_start(waits[_i], 0, "", "live:nf0");
+	begin_dst(1000);
+	send_clone(1, 1, 900, 1);
+	nf_gets_clones(1);
+	send_clone(2, 1, 901, 2);
+	send_clone(1, 2, 902, 1);
+	nf_gets_clones(3);
+	send_order(NF_REC_ABORT);
+	expect(NF_REC_OVER);
+	trace_send("sw0");
+	everything_came();
+	for (int at = -1; (at = diary_find(PLAY_WAITED, 0, (unsigned)at + 1)) >= 0;)
+		ck_assert_int_eq(play->diary[at].n, 1); /* the doorbell is not among them */
+}
+END_TEST
+
+/* Held packets come back through a wait. */
+START_TEST(waits_release)
+{
+	trace("0 1 2 0 1 2q");
+	nf_start(waits[_i], 0, "", "live:nf0");
+	begin_dst(1000);
+	send_state(1, 0, 7);
+	make_ready();
+	trace_send("sw0");
+	nf_has_seen(6);
+	ck_assert_uint_eq(diary_count(PLAY_PACKET), 0);
+	send_flow(NF_REC_FIN, 1, 0);
+	send_order(NF_REC_FINALL);
+	everything_came();
+}
+END_TEST
+
+/* The capture, by its number, that each packet and clone came from. */
+static void captures_were(const char *numbers)
+{
+	int from = -1;
+
+	for (unsigned i = 0; i < atomic_load(&play->used); i++) {
+		const struct play_entry *e = &play->diary[i];
+
+		if (e->event == PLAY_READS)
+			from = (int)e->n;
+		else if (e->event == PLAY_PACKET || e->event == PLAY_CLONE)
+			ck_assert_int_eq(*numbers++ - '0', from);
+	}
+	ck_assert_int_eq(*numbers, 0);
+}
+
+/* Two captures in one thread: a clone goes to the one that its record names. */
+START_TEST(two_captures)
+{
+	trace("0q");
+	nf_start(waits[_i], 0, "", "live:nf0,nf1");
+	begin_dst(1000);
+	send_clone_of(1, 1, 1, 900);
+	nf_gets_clones(1);
+	send_clone_of(0, 2, 1, 901);
+	nf_gets_clones(2);
+	send_clone_of(1, 1, 2, 902);
+	nf_gets_clones(3);
+	send_clone_of(2, 1, 3, 903);
+	expect_failed("no such capture");
+	send_order(NF_REC_ABORT);
+	expect(NF_REC_OVER);
+	trace_send("sw1");
+	everything_came();
+	captures_were("1011");
+}
+END_TEST
+
 void add_input_cases(TCase *t)
 {
 	tcase_add_loop_test(t, released_by_count, 0, 4);
@@ -277,4 +357,7 @@ void add_live_cases(TCase *t)
 	tcase_add_checked_fixture(t, make_link, NULL);
 	tcase_add_loop_test(t, next_waits, 0, 2);
 	tcase_add_test(t, stats_without_marks);
+	tcase_add_loop_test(t, waits_are_served, 0, 3);
+	tcase_add_loop_test(t, waits_release, 0, 3);
+	tcase_add_loop_test(t, two_captures, 0, 3);
 }

@@ -34,6 +34,8 @@ enum play_event {
 	PLAY_PUT,	 /* n: packets that the state has counted */
 	PLAY_DEL,	 /* n: the state's hash */
 	PLAY_RETURN,	 /* n: what the input call returned */
+	PLAY_WAITED,	 /* n: what poll, select or epoll_wait returned */
+	PLAY_READS,	 /* n: the number of the capture that it reads now */
 	PLAY_RECEIVED,	 /* n: ps_recv */
 	PLAY_REGISTERED, /* n: what nfshim_register returned */
 	PLAY_STATE,	 /* at the end of the input, each flow: n is its hash */

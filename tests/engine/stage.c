@@ -432,6 +432,17 @@ void helper_waits_for_idle(void)
 	} while (!msg.status.input || msg.status.side != NF_SIDE_NONE);
 }
 
+/* The shim's counter of packets that came in includes those that are held. */
+void nf_has_seen(unsigned packets)
+{
+	long end = now_ms() + PATIENCE_MS;
+
+	do {
+		step(end, "packet", packets);
+		ask();
+	} while (msg.status.packets < packets);
+}
+
 /* ---- records to the shim ---- */
 
 struct nf_rec_begin stage_options(void)
@@ -455,12 +466,15 @@ void send_order(enum nf_rec_type t)
 	ck_assert_int_eq(client_order(&helper, t, STAGE_MOVE), 0);
 }
 
+static uint8_t of_capture; /* that the next records name */
+
 static void send_rec(enum nf_rec_type t, unsigned flow, uint64_t version, const void *payload,
 		     size_t n)
 {
 	struct nf_rec r = {.len = (uint32_t)(sizeof(r) + n),
 			   .type = (uint8_t)t,
 			   .scope = t == NF_REC_STATE ? 1 : 0,
+			   .capture = of_capture,
 			   .move = STAGE_MOVE,
 			   .version = version,
 			   .wirelen = (uint32_t)n,
@@ -488,6 +502,13 @@ void send_clone(unsigned flow, uint64_t version, uint32_t number, unsigned named
 
 	play_frame(frame, flow, number, PLAY_COUNT);
 	send_rec(NF_REC_CLONE, named, version, frame, sizeof(frame));
+}
+
+void send_clone_of(unsigned capture, unsigned flow, uint64_t version, uint32_t number)
+{
+	of_capture = (uint8_t)capture;
+	send_clone(flow, version, number, flow);
+	of_capture = 0;
 }
 
 void send_malformed(void)
