@@ -342,6 +342,55 @@ START_TEST(two_captures)
 }
 END_TEST
 
+/* The NF waits inside a call for one capture while a clone is there for the other. */
+START_TEST(call_for_another_capture)
+{
+	trace("0");
+	nf_start("turns", 0, "", "live:nf0,nf1");
+	helper_up();
+	trace_send("sw0");
+	nf_gets(1);
+	send_begin(NF_REC_BEGIN_DST, NULL);
+	expect(NF_REC_BEGUN);
+	send_clone_of(0, 1, 1, 900);
+	trace("0q");
+	trace_send("sw1"); /* of its own flow */
+	nf_ends();
+	captures_were("0101");
+	ck_assert_uint_eq(diary_count(PLAY_CLONE), 1);
+}
+END_TEST
+
+/* Packets that another thread reads would be missed. */
+START_TEST(another_thread_reads)
+{
+	trace("0 1t 2w 0q");
+	nf_start("loop", -1, "", "live:nf0,nf1");
+	helper_up();
+	trace_send("sw0");
+	nf_waits_in(2);
+	send_begin(_i ? NF_REC_BEGIN_SRC : NF_REC_BEGIN_DST, NULL);
+	atomic_store(&play->go, true);
+	expect_failed("another thread");
+	everything_came();
+}
+END_TEST
+
+START_TEST(another_thread_begins_to_read)
+{
+	trace("0 1t 2w 0q");
+	nf_start("loop", -1, "", "live:nf0,nf1");
+	helper_up();
+	send_begin(NF_REC_BEGIN_SRC, NULL);
+	expect(NF_REC_EXPORTED);
+	trace_send("sw0");
+	nf_waits_in(2);
+	atomic_store(&play->go, true);
+	expect_failed("another thread");
+	everything_came();
+}
+END_TEST
+
 void add_input_cases(TCase *t)
 {
 	tcase_add_loop_test(t, released_by_count, 0, 4);
@@ -360,4 +409,7 @@ void add_live_cases(TCase *t)
 	tcase_add_loop_test(t, waits_are_served, 0, 3);
 	tcase_add_loop_test(t, waits_release, 0, 3);
 	tcase_add_loop_test(t, two_captures, 0, 3);
+	tcase_add_test(t, call_for_another_capture);
+	tcase_add_loop_test(t, another_thread_reads, 0, 2);
+	tcase_add_test(t, another_thread_begins_to_read);
 }

@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <pcap/pcap.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -125,6 +126,24 @@ static void received(void)
 	note(PLAY_RECEIVED, 0, st.ps_recv);
 }
 
+static void *read_once(void *unused)
+{
+	char err[PCAP_ERRBUF_SIZE];
+
+	(void)unused;
+	pcap_setnonblock(handles[1], 1, err);
+	pcap_dispatch(handles[1], 1, NULL, NULL);
+	return NULL;
+}
+
+static void read_in_a_thread(void)
+{
+	pthread_t t;
+
+	if (pthread_create(&t, NULL, read_once, NULL) || pthread_join(t, NULL))
+		abort();
+}
+
 static void obey(enum play_what what)
 {
 	switch (what) {
@@ -136,6 +155,9 @@ static void obey(enum play_what what)
 		received();
 		quit = true;
 		pcap_breakloop(handle);
+		break;
+	case PLAY_THREAD:
+		read_in_a_thread();
 		break;
 	case PLAY_BREAK:
 		pcap_breakloop(handle);
@@ -310,6 +332,19 @@ static void read_after(int (*wait)(void))
 	}
 }
 
+static void read_in_turns(void)
+{
+	struct pcap_pkthdr *h;
+	const u_char *data;
+
+	for (int i = 0; !quit; i = !i) {
+		handle = handles[i];
+		note(PLAY_READS, 0, i);
+		if (pcap_next_ex(handle, &h, &data) == 1)
+			work(h, data);
+	}
+}
+
 static void open_input(char *where)
 {
 	char err[PCAP_ERRBUF_SIZE] = "";
@@ -374,6 +409,8 @@ int main(int argc, char **argv)
 		read_after(wait_by_select);
 	else if (!strcmp(argv[2], "epoll"))
 		read_after(wait_by_epoll);
+	else if (!strcmp(argv[2], "turns"))
+		read_in_turns();
 	else
 		read_by_next_ex();
 	for (unsigned i = 0; i < PLAY_FLOWS; i++)

@@ -23,6 +23,7 @@ enum play_what {
 	PLAY_FREE = 'f',     /* forget the flow */
 	PLAY_WAIT = 'w',     /* wait for play->go in the middle of it */
 	PLAY_BREAK = 'b',    /* pcap_breakloop, and go on with the next input call */
+	PLAY_THREAD = 't',   /* another thread reads the second capture, once */
 	PLAY_QUIT = 'q',     /* pcap_stats, pcap_breakloop, and end */
 	PLAY_REGISTER = 'r', /* nfshim_register once more */
 };
