@@ -25,10 +25,8 @@ static int look(struct nf_wait *w, const struct timespec *t, const sigset_t *mas
 	memcpy(all, p->fds, p->n * sizeof(*all));
 	all[p->n] = (struct pollfd){.fd = nf_doorbell(), .events = POLLIN};
 	rc = nf_real.ppoll(all, p->n + 1, t, mask);
-	if (rc < 0)
-		return rc;
-	memcpy(p->fds, all, p->n * sizeof(*all));
-	if (!all[p->n].revents)
+	memcpy(p->fds, all, p->n * sizeof(*all)); /* the kernel writes them on EINTR, too */
+	if (rc <= 0 || !all[p->n].revents)
 		return rc;
 	nf_wait_answer();
 	return rc - 1;
