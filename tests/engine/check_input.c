@@ -348,6 +348,7 @@ START_TEST(call_for_another_capture)
 	trace("0");
 	nf_start("turns", 0, "", "live:nf0,nf1");
 	helper_up();
+	helper_waits_for_idle(); /* the captures are open */
 	trace_send("sw0");
 	nf_gets(1);
 	send_begin(NF_REC_BEGIN_DST, NULL);
@@ -367,6 +368,7 @@ START_TEST(another_thread_reads)
 	trace("0 1t 2w 0q");
 	nf_start("loop", -1, "", "live:nf0,nf1");
 	helper_up();
+	helper_waits_for_idle(); /* the captures are open */
 	trace_send("sw0");
 	nf_waits_in(2);
 	send_begin(_i ? NF_REC_BEGIN_SRC : NF_REC_BEGIN_DST, NULL);
