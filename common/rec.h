@@ -61,11 +61,11 @@ enum nf_rec_flag {
 
 /* Header of every record. Payload follows; records are padded to 8 bytes in the ring. */
 struct nf_rec {
-	uint32_t len;  /* bytes: header and payload, without padding */
-	uint8_t type;  /* enum nf_rec_type */
-	uint8_t scope; /* STATE: enum nfshim_scope */
-	uint8_t flags; /* enum nf_rec_flag */
-	uint8_t zero;
+	uint32_t len;	  /* bytes: header and payload, without padding */
+	uint8_t type;	  /* enum nf_rec_type */
+	uint8_t scope;	  /* STATE: enum nfshim_scope */
+	uint8_t flags;	  /* enum nf_rec_flag */
+	uint8_t capture;  /* packet: which of the NF's captures, in the order they were opened */
 	uint64_t move;	  /* id of the move */
 	uint64_t version; /* v */
 	uint32_t epoch;	  /* e */

@@ -138,6 +138,7 @@ static void put_record(const struct nf_rec *r, const uint8_t *payload, Nfpb__Rec
 	o->type = r->type;
 	o->scope = r->scope;
 	o->flags = r->flags;
+	o->capture = r->capture;
 	o->move = r->move;
 	o->version = r->version;
 	o->epoch = r->epoch;
@@ -350,13 +351,14 @@ static int get_record(const Nfpb__Record *in, struct nf_msg *m)
 	struct nf_rec *r = &m->record.hdr;
 
 	if (in->type == 0 || in->type > 255 || !known_rec(in->type) || in->scope > 3 ||
-	    in->flags > NF_REC_GONE || in->nsec >= 1000000000u ||
+	    in->flags > NF_REC_GONE || in->capture > 255 || in->nsec >= 1000000000u ||
 	    in->payload.len > NF_REC_MAX - sizeof(*r) || get_flow(&in->flow, &r->flow))
 		return -EPROTO;
 	r->len = (uint32_t)(sizeof(*r) + in->payload.len);
 	r->type = (uint8_t)in->type;
 	r->scope = (uint8_t)in->scope;
 	r->flags = (uint8_t)in->flags;
+	r->capture = (uint8_t)in->capture;
 	r->move = in->move;
 	r->version = in->version;
 	r->epoch = in->epoch;

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "evlog.h"
+#include "in_pcap.h"
 #include "list.h"
 #include "log.h"
 #include "move.h"
@@ -33,7 +34,6 @@
 _Atomic bool nf_inert;
 
 static struct nf_link *current; /* the link that the last safe point saw */
-static pcap_t *live_handle;
 static char instance[NF_NAME_MAX];
 
 #ifdef NFSHIM_PAUSE
@@ -62,8 +62,39 @@ bool nf_engine_idle(void)
 	       !nf_mark_expected;
 }
 
+/* A packet that a pull call gives: until the NF has come back there is no safe point. */
+static struct {
+	bool on;
+	bool source; /* nf_src_after is still to come */
+	struct pcap_pkthdr h;
+	struct nf_packet_view p;
+} pulled;
+
+static void pull(struct nf_sink *s, const struct pcap_pkthdr *h, const u_char *data, bool window)
+{
+	pulled.on = true;
+	s->window = window;
+	s->cb(s->user, h, data);
+	s->delivered++;
+}
+
+void nf_engine_returned(void)
+{
+	bool source = pulled.source;
+
+	if (nf_window)
+		nf_window_close();
+	pulled.on = pulled.source = false;
+	if (source)
+		nf_src_after(&pulled.p);
+}
+
 void nf_give(struct nf_sink *s, const struct pcap_pkthdr *h, const u_char *data, bool window)
 {
+	if (s->pull) {
+		pull(s, h, data, window);
+		return;
+	}
 	if (window)
 		nf_window_open();
 	s->in_callback = true;
@@ -132,7 +163,7 @@ static void check_link(void)
 /* ---- records from the helper ---- */
 
 /* -errno and a sentence why this shim cannot take part in a move. */
-static int refuse_begin(const struct nf_sink *s, const char **why)
+static int refuse_begin(const char **why)
 {
 	*why = NULL;
 	if (!nf_provider.hooks.size) {
@@ -143,20 +174,8 @@ static int refuse_begin(const struct nf_sink *s, const char **why)
 		*why = "this instance is part of another move";
 		return -EBUSY;
 	}
-	if (s && s->linktype != DLT_EN10MB) {
-		*why = "the capture is not Ethernet: only Ethernet captures can be moved";
-		return -ENOTSUP;
-	}
-	return 0;
-}
-
-uint64_t nf_engine_kernel_drops(void)
-{
-	struct pcap_stat st;
-
-	if (!live_handle || nf_real.pcap_stats(live_handle, &st) < 0)
-		return 0;
-	return st.ps_drop;
+	*why = nf_capture_unfit();
+	return *why ? -ENOTSUP : 0;
 }
 
 static int take_options(const struct nf_rec *r, const uint8_t *payload, char *err, size_t n)
@@ -187,11 +206,11 @@ static void refuse(const struct nf_rec *r, int err, const char *why)
 	nf_move = keep;
 }
 
-static void begin(const struct nf_rec *r, const uint8_t *payload, struct nf_sink *s)
+static void begin(const struct nf_rec *r, const uint8_t *payload)
 {
 	const char *why;
 	char err[NF_TEXT_MAX];
-	int rc = refuse_begin(s, &why);
+	int rc = refuse_begin(&why);
 
 	if (rc) {
 		refuse(r, rc, why);
@@ -209,7 +228,7 @@ static void begin(const struct nf_rec *r, const uint8_t *payload, struct nf_sink
 	nf_move.side = r->type == NF_REC_BEGIN_SRC ? NF_SIDE_SRC : NF_SIDE_DST;
 	nf_move.phase = NF_PHASE_BEGUN;
 	nf_move.began = nf_now_ns();
-	nf_move.drops_at_begin = nf_engine_kernel_drops();
+	nf_move.drops_at_begin = nf_capture_drops();
 	nf_signals_arm(nf_provider.hooks.sweep_signals);
 	if (nf_move.side == NF_SIDE_SRC)
 		nf_src_begin(r);
@@ -235,7 +254,7 @@ static void stray(const struct nf_rec *r)
 static void dispatch(const struct nf_rec *r, const uint8_t *payload, struct nf_sink *s)
 {
 	if (r->type == NF_REC_BEGIN_DST || r->type == NF_REC_BEGIN_SRC)
-		begin(r, payload, s);
+		begin(r, payload);
 	else if (r->type == NF_REC_LIST)
 		nf_list_begin(r, payload);
 	else if (!nf_engine_armed() || r->move != nf_move.id)
@@ -246,7 +265,15 @@ static void dispatch(const struct nf_rec *r, const uint8_t *payload, struct nf_s
 		nf_dst_record(r, payload, s);
 }
 
-/* True if records are left. */
+/* A packet needs an input call of its capture; of one that is not open it only needs the answer. */
+static bool may_take(const struct nf_rec *r, const struct nf_sink *s)
+{
+	const struct nf_capture *c = nf_capture_at(r->capture);
+
+	return !nf_dst_wants_sink(r) || !c || (s && s->capture == c);
+}
+
+/* True if records are left that can be taken. */
 static bool take_records(struct nf_sink *s)
 {
 	uint64_t slice = nf_move.opt.slice_us ? nf_move.opt.slice_us * 1000u : SLICE_NS;
@@ -258,8 +285,10 @@ static bool take_records(struct nf_sink *s)
 	int err = 0;
 
 	while (current && (r = nf_ring_peek(current->in, &hdr, &payload, &err))) {
-		if (s ? nf_sink_full(s) : nf_dst_wants_sink(r))
+		if (s && nf_sink_full(s))
 			return true;
+		if (!may_take(r, s))
+			return false;
 		dispatch(r, payload, s);
 		if (!current)
 			return false;
@@ -274,28 +303,32 @@ static bool take_records(struct nf_sink *s)
 	return false;
 }
 
-/* Inert with a move on: what is held belongs to the NF; its state is not touched again. */
+/* Inert with a move on: what is held belongs to the NF; its state is not touched again. A call that
+ * is full may be about to bring one more packet, which needs the hold. */
 static void wind_down(struct nf_sink *s)
 {
 	if (!s || !nf_engine_armed())
 		return;
-	if (nf_move.side == NF_SIDE_SRC || nf_dst_give_all(s))
+	if (nf_move.side == NF_SIDE_SRC || (nf_dst_give_all(s) && !nf_sink_full(s)))
 		nf_move_forget();
 }
 
 bool nf_engine_safe_point(struct nf_sink *s)
 {
+	const char *why;
 	bool more = false;
 
+	if (pulled.on)
+		return false;
 	if (nf_inert) {
 		wind_down(s);
 		return false;
 	}
-	if (s)
-		live_handle = s->live ? s->handle : NULL;
 	check_link();
 	if (nf_engine_armed() && nf_signals_pending())
 		nf_signals_safe_point();
+	if (nf_engine_armed() && !nf_move.failed && (why = nf_capture_unfit()))
+		nf_move_fail(-ENOTSUP, "%s", why);
 	if (current) {
 		more = take_records(s);
 		nf_report_flush();
@@ -342,6 +375,20 @@ static inline void pause_at(struct nf_sink *s)
 }
 #endif
 
+/* The source's NF has worked on the packet, or, in a pull call, will have when it comes back. */
+static void processed(const struct nf_sink *s, const struct nf_packet_view *p)
+{
+	if (!s->pull) {
+		nf_src_after(p);
+		return;
+	}
+	pulled.source = true;
+	pulled.h = *p->h;
+	pulled.p = *p;
+	pulled.p.h = &pulled.h;
+	pulled.p.data = NULL;
+}
+
 void nf_engine_packet(struct nf_sink *s, const struct pcap_pkthdr *h, const u_char *data)
 {
 	struct nf_packet_view p = {.h = h, .data = data, .sec = h->ts.tv_sec};
@@ -351,6 +398,7 @@ void nf_engine_packet(struct nf_sink *s, const struct pcap_pkthdr *h, const u_ch
 	nf_engine_safe_point(s);
 	if (!nf_engine_armed() && nf_mark_late(data, h->caplen))
 		return;
+	p.capture = s->capture;
 	p.nsec = (uint32_t)(s->nanosec ? h->ts.tv_usec : h->ts.tv_usec * 1000);
 	if (nf_evlog_on) {
 		p.id = nf_evlog_id(data, h->caplen, h->len);
@@ -370,7 +418,7 @@ void nf_engine_packet(struct nf_sink *s, const struct pcap_pkthdr *h, const u_ch
 		nf_evlog_put(NF_EV_PROCESSED, p.id, &p.flow, 0, 0, true);
 	nf_give(s, h, data, false);
 	if (nf_move.side == NF_SIDE_SRC)
-		nf_src_after(&p, s);
+		processed(s, &p);
 }
 
 /* ---- ends ---- */

@@ -4,6 +4,10 @@
  * is done at safe points. All of it runs in the packet thread.
  *
  *   input (pcap_loop, pcap_dispatch, waits) → engine → NF callback → engine
+ *
+ * Some input calls return the packet instead (pull). The NF then works on it
+ * until its next input call or wait, which tells so by nf_engine_returned():
+ * no safe point is in between.
  */
 #ifndef NF_ENGINE_H
 #define NF_ENGINE_H
@@ -23,6 +27,8 @@ struct nf_sink {
 	bool nanosec;		    /* the handle's timestamps are in nanoseconds */
 	bool live;		    /* not a file */
 	bool in_callback;	    /* the NF is processing a packet */
+	bool pull;		    /* the call returns the one packet that it is given */
+	bool window;		    /* pull: the packet is to be reprocessed */
 	bool broken;		    /* the NF called pcap_breakloop in this input call */
 	int delivered;		    /* packets given to the NF so far in this input call */
 	int limit;		    /* stop giving at this many, 0: no limit */
@@ -40,13 +46,13 @@ bool nf_engine_idle(void);
 
 /* Give one packet from the NF's own input to the NF, or keep it. */
 void nf_engine_packet(struct nf_sink *s, const struct pcap_pkthdr *h, const u_char *data);
+/* The NF has come back: it is done with the packet that a pull call gave it. */
+void nf_engine_returned(void);
 /* Serve at a safe point; @s is NULL outside an input call (then no packet can be given).
  * Returns true if there is more to do at once (do not sleep). */
 bool nf_engine_safe_point(struct nf_sink *s);
 /* A move is on: waits are to be short, so that deadlines are kept. */
 bool nf_engine_armed(void);
-/* Packets the kernel dropped at the capture handle so far; a system call. */
-uint64_t nf_engine_kernel_drops(void);
 /* The input ended for good (end of file, break, error). */
 void nf_engine_input_end(struct nf_sink *s);
 /* Make the shim inert: abort what runs, say why. */

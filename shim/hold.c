@@ -2,7 +2,6 @@
 /* A FIFO of packets with two caps. */
 #include "hold.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,14 +24,14 @@ bool nf_hold_full(const struct nf_hold *h, uint32_t caplen)
 	return h->packets >= h->max_packets || h->bytes + caplen > h->max_bytes;
 }
 
-int nf_hold_push(struct nf_hold *h, const struct nfshim_flow *f, const struct pcap_pkthdr *ph,
-		 const uint8_t *data, uint64_t id)
+struct nf_held *nf_hold_push(struct nf_hold *h, const struct nfshim_flow *f,
+			     const struct pcap_pkthdr *ph, const uint8_t *data, uint64_t id)
 {
 	struct nf_held *e;
 
 	e = malloc(sizeof(*e) + ph->caplen);
 	if (!e)
-		return -ENOMEM;
+		return NULL;
 	e->moving = f != NULL;
 	memset(&e->flow, 0, sizeof(e->flow));
 	if (f)
@@ -41,7 +40,7 @@ int nf_hold_push(struct nf_hold *h, const struct nfshim_flow *f, const struct pc
 	e->id = id;
 	memcpy(e->data, data, ph->caplen);
 	nf_hold_append(h, e);
-	return 0;
+	return e;
 }
 
 void nf_hold_append(struct nf_hold *h, struct nf_held *e)

@@ -15,9 +15,12 @@
 
 #include "nfshim_flow.h"
 
+struct nf_capture;
+
 struct nf_held {
 	STAILQ_ENTRY(nf_held) next;
 	struct nfshim_flow flow;
+	struct nf_capture *capture;
 	bool moving; /* of the space, else only in the queue for its order */
 	struct pcap_pkthdr h;
 	uint64_t id;
@@ -35,9 +38,9 @@ bool nf_hold_empty(const struct nf_hold *h);
 /* A packet of @caplen bytes would be over a cap. */
 bool nf_hold_full(const struct nf_hold *h, uint32_t caplen);
 /* Copy a packet of flow @f to the end, whatever the caps; of none (NULL): it only waits its turn.
- * 0 or -ENOMEM. */
-int nf_hold_push(struct nf_hold *h, const struct nfshim_flow *f, const struct pcap_pkthdr *ph,
-		 const uint8_t *data, uint64_t id);
+ * NULL: no memory. */
+struct nf_held *nf_hold_push(struct nf_hold *h, const struct nfshim_flow *f,
+			     const struct pcap_pkthdr *ph, const uint8_t *data, uint64_t id);
 struct nf_held *nf_hold_head(struct nf_hold *h);
 struct nf_held *nf_hold_pop(struct nf_hold *h);		    /* caller frees */
 void nf_hold_append(struct nf_hold *h, struct nf_held *e);  /* gives @e away */

@@ -30,22 +30,71 @@ __thread struct nf_sink *nf_sink_now __attribute__((tls_model("initial-exec")));
 static pthread_t packet_thread;
 static struct nf_capture captures[NF_CAPTURES];
 
-struct nf_capture *nf_capture_find(const pcap_t *p, bool add)
+static struct nf_capture *find(const pcap_t *p)
 {
-	struct nf_capture *free_slot = NULL;
-
-	for (int i = 0; i < NF_CAPTURES; i++) {
+	for (int i = 0; i < NF_CAPTURES; i++)
 		if (captures[i].handle == p)
 			return &captures[i];
-		if (!captures[i].handle && !free_slot)
-			free_slot = &captures[i];
+	return NULL;
+}
+
+static struct nf_capture *add(const pcap_t *p)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	struct nf_capture *c;
+
+	pthread_mutex_lock(&lock);
+	c = find(NULL);
+	if (c) {
+		memset(c, 0, sizeof(*c));
+		c->fd = -1;
+		c->handle = p;
 	}
-	if (!add || !free_slot)
-		return NULL;
-	memset(free_slot, 0, sizeof(*free_slot));
-	free_slot->fd = -1;
-	free_slot->handle = p;
-	return free_slot;
+	pthread_mutex_unlock(&lock);
+	return c;
+}
+
+struct nf_capture *nf_capture_find(const pcap_t *p, bool or_add)
+{
+	struct nf_capture *c = find(p);
+
+	return c || !or_add ? c : add(p);
+}
+
+unsigned nf_capture_number(const struct nf_capture *c)
+{
+	return c ? (unsigned)(c - captures) : NF_CAPTURES;
+}
+
+struct nf_capture *nf_capture_at(unsigned number)
+{
+	return number < NF_CAPTURES && captures[number].handle ? &captures[number] : NULL;
+}
+
+const char *nf_capture_unfit(void)
+{
+	for (unsigned i = 0; i < NF_CAPTURES; i++) {
+		const struct nf_capture *c = nf_capture_at(i);
+
+		if (c && c->elsewhere)
+			return "another thread of the NF reads packets, too: only those of the "
+			       "thread that began the input can be moved";
+		if (c && c->linktype != DLT_EN10MB)
+			return "the capture is not Ethernet: only Ethernet captures can be moved";
+	}
+	return NULL;
+}
+
+uint64_t nf_capture_drops(void)
+{
+	struct pcap_stat st;
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < NF_CAPTURES; i++)
+		if (captures[i].handle && captures[i].fd >= 0 && !captures[i].elsewhere &&
+		    nf_real.pcap_stats((pcap_t *)captures[i].handle, &st) == 0)
+			n += st.ps_drop;
+	return n;
 }
 
 bool nf_capture_fd(int fd)
@@ -63,18 +112,44 @@ bool nf_is_packet_thread(void)
 }
 
 /* The first thread in the input loop is the packet thread; others pass by the shim. */
-static bool ours(void)
+static void begin(void)
 {
 	bool no = false;
+
+	if (atomic_load_explicit(&nf_packet_thread_known, memory_order_acquire))
+		return;
+	packet_thread = pthread_self();
+	atomic_compare_exchange_strong(&nf_packet_thread_known, &no, true);
+}
+
+bool nf_input_ours(pcap_t *p)
+{
+	struct nf_capture *c;
 
 	if (nf_inert && !nf_engine_armed())
 		return false;
 	if (nf_sink_now)
 		return false;
-	if (!atomic_load_explicit(&nf_packet_thread_known, memory_order_acquire)) {
-		packet_thread = pthread_self();
-		atomic_compare_exchange_strong(&nf_packet_thread_known, &no, true);
-	}
+	begin();
+	if (nf_is_packet_thread())
+		return true;
+	c = nf_capture_find(p, true);
+	if (c)
+		c->elsewhere = true;
+	return false;
+}
+
+bool nf_input_may_begin(void)
+{
+	if (atomic_load_explicit(&nf_packet_thread_known, memory_order_acquire))
+		return nf_is_packet_thread();
+	return nf_provider.hooks.size && !nf_provider.hooks.check;
+}
+
+bool nf_input_begin(void)
+{
+	begin();
+	nf_rendezvous_ensure();
 	return nf_is_packet_thread();
 }
 
@@ -91,7 +166,7 @@ static bool keep_mark(struct nf_sink *s, const struct pcap_pkthdr *h, const u_ch
 	return !wanted && !mark;
 }
 
-static void on_packet(u_char *arg, const struct pcap_pkthdr *h, const u_char *data)
+void nf_input_packet(u_char *arg, const struct pcap_pkthdr *h, const u_char *data)
 {
 	struct nf_sink *s = (struct nf_sink *)arg;
 
@@ -114,16 +189,18 @@ static struct nf_capture *find_capture(pcap_t *p)
 {
 	struct nf_capture *c = nf_capture_find(p, true);
 
-	if (c)
-		c->fd = nf_real.pcap_file(p) ? -1 : nf_real.pcap_get_selectable_fd(p);
+	if (!c)
+		return NULL;
+	c->fd = nf_real.pcap_file(p) ? -1 : nf_real.pcap_get_selectable_fd(p);
+	c->linktype = nf_real.pcap_datalink(p);
 	return c;
 }
 
-static void enter(struct nf_sink *s, pcap_t *p, int cnt, pcap_handler cb, u_char *user)
+void nf_input_enter(struct nf_sink *s, pcap_t *p, int cnt, pcap_handler cb, u_char *user)
 {
 	static bool entered;
 
-	memset(s, 0, sizeof(*s));
+	nf_engine_returned();
 	s->cb = cb;
 	s->user = user;
 	s->limit = cnt > 0 ? cnt : 0;
@@ -136,13 +213,14 @@ static void enter(struct nf_sink *s, pcap_t *p, int cnt, pcap_handler cb, u_char
 	if (!entered) {
 		entered = true;
 		nf_rendezvous_ensure();
-		nf_provider_attach((const void *)cb, p, user);
+		/* A pull call has no callback. */
+		nf_provider_attach(s->pull ? NULL : (const void *)cb, p, s->pull ? NULL : user);
 	}
 	nf_sink_now = s;
 	nf_engine_safe_point(s);
 }
 
-static int leave(struct nf_sink *s, int rc, bool ended)
+int nf_input_leave(struct nf_sink *s, int rc, bool ended)
 {
 	int e = errno;
 
@@ -151,9 +229,11 @@ static int leave(struct nf_sink *s, int rc, bool ended)
 	s->in_callback = false;
 	if (ended)
 		nf_engine_input_end(s);
-	else
+	else if (!s->pull || !s->delivered) /* else the NF has yet to work on the packet */
 		nf_engine_safe_point(NULL);
 	nf_sink_now = NULL;
+	if (s->window)
+		nf_window_open();
 	errno = e;
 	return rc;
 }
@@ -164,7 +244,8 @@ static int loop_counted(struct nf_sink *s, int cnt)
 	int n;
 
 	while (s->delivered < cnt) {
-		n = nf_real.pcap_dispatch(s->handle, cnt - s->delivered, on_packet, (u_char *)s);
+		n = nf_real.pcap_dispatch(s->handle, cnt - s->delivered, nf_input_packet,
+					  (u_char *)s);
 		if (n == PCAP_ERROR_BREAK && !s->broken && s->delivered >= cnt)
 			break; /* our own, from a wait */
 		if (n < 0)
@@ -177,74 +258,42 @@ static int loop_counted(struct nf_sink *s, int cnt)
 
 int pcap_loop(pcap_t *p, int cnt, pcap_handler cb, u_char *user)
 {
-	struct nf_sink s;
+	struct nf_sink s = {0};
 	int rc;
 
-	if (!ours())
+	if (!nf_input_ours(p))
 		return nf_real.pcap_loop(p, cnt, cb, user);
-	enter(&s, p, cnt, cb, user);
+	nf_input_enter(&s, p, cnt, cb, user);
 	if (cnt > 0)
 		rc = loop_counted(&s, cnt);
 	else
-		rc = nf_real.pcap_loop(p, cnt, on_packet, (u_char *)&s);
-	return leave(&s, rc, rc < 0 || (!s.live && (cnt <= 0 || s.delivered < cnt)));
+		rc = nf_real.pcap_loop(p, cnt, nf_input_packet, (u_char *)&s);
+	return nf_input_leave(&s, rc, rc < 0 || (!s.live && (cnt <= 0 || s.delivered < cnt)));
 }
 
 int pcap_dispatch(pcap_t *p, int cnt, pcap_handler cb, u_char *user)
 {
-	struct nf_sink s;
+	struct nf_sink s = {0};
 	int rc, before;
 
-	if (!ours())
+	if (!nf_input_ours(p))
 		return nf_real.pcap_dispatch(p, cnt, cb, user);
-	enter(&s, p, cnt, cb, user);
+	nf_input_enter(&s, p, cnt, cb, user);
 	before = s.delivered;
 	if (before && (!s.live || !nf_capture_readable(p)))
-		return leave(&s, before, false); /* nothing else is there: do not block */
+		return nf_input_leave(&s, before, false); /* nothing else is there: do not block */
 	if (s.limit && s.delivered >= s.limit)
-		return leave(&s, s.delivered, false);
+		return nf_input_leave(&s, s.delivered, false);
 	do /* 0 would be the end of a file to the NF, not packets that are kept from it */
-		rc = nf_real.pcap_dispatch(p, s.limit ? s.limit - s.delivered : cnt, on_packet,
-					   (u_char *)&s);
+		rc = nf_real.pcap_dispatch(p, s.limit ? s.limit - s.delivered : cnt,
+					   nf_input_packet, (u_char *)&s);
 	while (rc > 0 && !s.live && !s.delivered);
 	if (rc >= 0 || (rc == PCAP_ERROR_BREAK && !s.broken && s.delivered)) {
 		bool eof = rc == 0 && !s.live && !s.delivered;
 
-		return leave(&s, s.delivered, eof);
+		return nf_input_leave(&s, s.delivered, eof);
 	}
-	return leave(&s, rc, true);
-}
-
-/* What the NF does with a packet after such a call is outside any window. */
-static void refuse_next(pcap_t *p)
-{
-	static const char why[] = "the NF reads with pcap_next(): what it does with a packet after "
-				  "that call cannot be kept from its output";
-	static bool refused;
-
-	if (!refused) {
-		refused = true;
-		nf_rendezvous_ensure();
-		find_capture(p); /* BEGIN is answered while it waits */
-		if (nf_engine_armed())
-			nf_move_fail(-ENOTSUP, "%s", why);
-		nf_provider_refuse(why);
-	}
-	nf_engine_safe_point(NULL);
-}
-
-const u_char *pcap_next(pcap_t *p, struct pcap_pkthdr *h)
-{
-	if (ours())
-		refuse_next(p);
-	return nf_real.pcap_next(p, h);
-}
-
-int pcap_next_ex(pcap_t *p, struct pcap_pkthdr **h, const u_char **data)
-{
-	if (ours())
-		refuse_next(p);
-	return nf_real.pcap_next_ex(p, h, data);
+	return nf_input_leave(&s, rc, true);
 }
 
 void pcap_breakloop(pcap_t *p)
@@ -268,7 +317,20 @@ static int capped(int ms)
 
 pcap_t *pcap_open_live(const char *dev, int snaplen, int promisc, int ms, char *err)
 {
-	return nf_real.pcap_open_live(dev, snaplen, promisc, capped(ms), err);
+	pcap_t *p = nf_real.pcap_open_live(dev, snaplen, promisc, capped(ms), err);
+
+	if (p)
+		find_capture(p);
+	return p;
+}
+
+int pcap_activate(pcap_t *p)
+{
+	int rc = nf_real.pcap_activate(p);
+
+	if (rc >= 0)
+		find_capture(p);
+	return rc;
 }
 
 int pcap_set_timeout(pcap_t *p, int ms)
@@ -295,7 +357,11 @@ void pcap_close(pcap_t *p)
 {
 	struct nf_capture *c = nf_capture_find(p, false);
 
-	if (c)
+	if (nf_is_packet_thread())
+		nf_engine_returned();
+	if (c) {
+		free(c->next_data);
 		nf_mark_filter_forget(c);
+	}
 	nf_real.pcap_close(p);
 }

@@ -13,17 +13,41 @@
 struct nf_capture {
 	const pcap_t *handle; /* NULL: free slot */
 	int fd;		      /* selectable, -1 for a file */
+	int linktype;
+	_Atomic bool elsewhere; /* another thread than the packet thread reads it */
 	bool has_filter;
 	struct bpf_program own; /* the NF's filter as it gave it */
 	unsigned marks;		/* MARK-like frames kept from the NF */
+	/* What pcap_next returned last. */
+	struct pcap_pkthdr next_header;
+	u_char *next_data;
+	uint32_t next_room;
 };
 
 /* The input call of this thread, NULL outside. */
 extern __thread struct nf_sink *nf_sink_now __attribute__((tls_model("initial-exec")));
 
 struct nf_capture *nf_capture_find(const pcap_t *p, bool add);
+/* Captures are numbered in the order in which they were opened; the number of none is NF_CAPTURES.
+ */
+unsigned nf_capture_number(const struct nf_capture *c);
+struct nf_capture *nf_capture_at(unsigned number); /* NULL: not open */
+/* A sentence why packets of some capture could not be moved, or NULL. */
+const char *nf_capture_unfit(void);
+uint64_t nf_capture_drops(void);     /* by the kernel, all captures; system calls */
 bool nf_capture_fd(int fd);	     /* is it one of the NF's capture descriptors? */
 bool nf_capture_readable(pcap_t *p); /* without waiting */
 bool nf_is_packet_thread(void);
+
+/* An input call, from its beginning to its end. @s: zero, but for the kind of call. */
+bool nf_input_ours(pcap_t *p); /* or another thread's, or one inside libpcap */
+/* A wait for a capture begins the input too, where hooks do not ask for the callback first. */
+bool nf_input_may_begin(void); /* in this thread; or it has begun here */
+bool nf_input_begin(void);
+void nf_input_enter(struct nf_sink *s, pcap_t *p, int cnt, pcap_handler cb, u_char *user);
+/* The callback that libpcap is given; @arg is the sink. */
+void nf_input_packet(u_char *arg, const struct pcap_pkthdr *h, const u_char *data);
+/* @ended: the input brings nothing any more. Returns @rc, errno as it was. */
+int nf_input_leave(struct nf_sink *s, int rc, bool ended);
 
 #endif

@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Waits: libpcap's own poll inside an input call, and the NF's poll before one.
+ * Waits: libpcap's own poll inside an input call, and the NF's waits before one.
  *
- * Inside, the doorbell is added to what is waited for and safe points are
- * served; packets from the in ring go to the current callback. Outside, the
- * same is done if the packet thread waits on a capture descriptor; packets to
- * deliver make that descriptor readable, and the next input call delivers them.
+ * Inside, safe points are served, and packets from the in ring go to the
+ * current callback. Outside, the same is done if the packet thread waits for a
+ * capture descriptor; packets to deliver make that descriptor readable, and
+ * the next input call delivers them.
  */
+#include "in_wait.h"
+
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
-#include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "engine.h"
@@ -20,11 +19,10 @@
 #include "move.h"
 #include "real.h"
 
-#define MAX_FDS	   64
-#define ARMED_MS   5 /* longest sleep while a move is on */
-#define NO_TIMEOUT -1
+#define ARMED_NS  5000000 /* longest sleep while a move is on */
+#define SECOND_NS 1000000000
 
-static void empty_doorbell(void)
+void nf_wait_answer(void)
 {
 	uint64_t n;
 
@@ -32,128 +30,121 @@ static void empty_doorbell(void)
 		return;
 }
 
-static int nap_ms(int left, bool more)
+int64_t nf_wait_ms(int ms)
 {
-	if (more)
-		return 0;
-	if (!nf_engine_armed())
-		return left;
-	return left == NO_TIMEOUT || left > ARMED_MS ? ARMED_MS : left;
+	return ms < 0 ? NF_WAIT_FOREVER : (int64_t)ms * 1000000;
 }
 
-static bool stop_input(const struct nf_sink *s)
+bool nf_wait_timespec(const struct timespec *t, int64_t *ns)
 {
-	return s && nf_sink_full(s);
+	*ns = NF_WAIT_FOREVER;
+	if (!t)
+		return true;
+	if (t->tv_sec < 0 || t->tv_nsec < 0 || t->tv_nsec >= SECOND_NS)
+		return false;
+	if (t->tv_sec < INT64_MAX / SECOND_NS)
+		*ns = t->tv_sec * SECOND_NS + t->tv_nsec;
+	return true;
 }
 
-/* Mark the capture descriptors readable. */
-static int pretend_readable(struct pollfd *fds, nfds_t n)
+bool nf_wait_captures(int fd)
 {
-	int ready = 0;
-
-	for (nfds_t i = 0; i < n; i++) {
-		if ((fds[i].events & POLLIN) && nf_capture_fd(fds[i].fd))
-			fds[i].revents |= POLLIN;
-		ready += fds[i].revents != 0;
-	}
-	return ready;
+	return nf_capture_fd(fd) || nf_epoll_has(fd, -1);
 }
 
-static bool packets_wait(void)
+bool nf_wait_leads_to(int fd, int capture)
+{
+	return fd == capture || nf_epoll_has(fd, capture);
+}
+
+bool nf_wait_inside(void)
+{
+	return nf_sink_now != NULL;
+}
+
+bool nf_wait_mine(void)
+{
+	if (nf_sink_now)
+		return !nf_inert && nf_doorbell() >= 0 && !nf_sink_now->in_callback;
+	if (nf_is_packet_thread())
+		nf_engine_returned();
+	return !nf_inert && nf_doorbell() >= 0 && nf_input_may_begin();
+}
+
+/* The capture that the next packet of the move is for, -1: none waits. */
+static int wanted(void)
 {
 	struct nf_link *l = nf_inert ? NULL : nf_link_get();
 	struct nf_rec hdr;
 	const uint8_t *payload;
 	int err;
 	const struct nf_rec *r = l ? nf_ring_peek(l->in, &hdr, &payload, &err) : NULL;
+	const struct nf_capture *c = NULL;
 
-	return (r && nf_dst_wants_sink(r)) || nf_dst_can_give();
+	if (nf_dst_can_give())
+		c = nf_dst_gives_to();
+	else if (r && nf_dst_wants_sink(r))
+		c = nf_capture_at(r->capture);
+	return c ? c->fd : -1;
 }
 
-/* @s is NULL outside an input call. */
-static int serve(struct pollfd *fds, nfds_t n, int timeout, const sigset_t *mask, struct nf_sink *s)
+static int64_t nap(int64_t left, bool more)
 {
-	uint64_t end = timeout > 0 ? nf_now_ns() + (uint64_t)timeout * 1000000u : 0;
-	struct pollfd all[MAX_FDS + 1];
-	int left = timeout, nap, rc;
-	bool more;
+	if (more)
+		return 0;
+	return nf_engine_armed() && left > ARMED_NS ? ARMED_NS : left;
+}
 
-	memcpy(all, fds, n * sizeof(*fds));
-	all[n] = (struct pollfd){.fd = nf_doorbell(), .events = POLLIN};
+static int look(struct nf_wait *w, int64_t ns)
+{
+	struct timespec t = {ns / SECOND_NS, ns % SECOND_NS};
+
+	return w->look(w, ns == NF_WAIT_FOREVER ? NULL : &t, w->mask);
+}
+
+/* True: do not sleep. */
+static bool safe_point(const struct nf_wait *w, struct nf_sink *s)
+{
+	bool more = nf_engine_safe_point(s);
+	int fd;
+
+	if (s && nf_sink_full(s)) {
+		nf_real.pcap_breakloop(s->handle);
+		return true;
+	}
+	if (s)
+		return more;
+	fd = wanted(); /* another wait's is no reason to hurry */
+	return fd >= 0 ? w->has(w, fd) : more;
+}
+
+int nf_wait_serve(struct nf_wait *w)
+{
+	uint64_t start = nf_now_ns(), passed;
+	struct nf_sink *s = nf_sink_now;
+	int64_t left = w->ns;
+	int rc, e, fd;
+
 	for (;;) {
-		more = nf_engine_safe_point(s);
-		if (stop_input(s)) {
-			nf_real.pcap_breakloop(s->handle);
-			more = true;
-		}
-		nap = nap_ms(left, more);
-		rc = mask ? nf_real.ppoll(
-				    all, n + 1,
-				    nap < 0 ? NULL
-					    : &(struct timespec){nap / 1000, nap % 1000 * 1000000L},
-				    mask)
-			  : nf_real.poll(all, n + 1, nap);
+		rc = look(w, nap(left, safe_point(w, s)));
 		if (rc < 0) {
-			int e = errno;
-
+			e = errno;
 			nf_engine_safe_point(s); /* deferred handlers */
 			errno = e;
 			return rc;
 		}
-		if (all[n].revents) {
-			empty_doorbell();
-			rc--;
-		}
-		memcpy(fds, all, n * sizeof(*fds));
-		if (!s && packets_wait())
-			return pretend_readable(fds, n);
-		if (rc > 0 || stop_input(s))
+		fd = s ? -1 : wanted();
+		if (fd >= 0 && w->has(w, fd))
+			rc = w->pretend(w, fd, rc);
+		if (rc > 0 || (s && nf_sink_full(s)))
 			return rc;
-		if (timeout == 0)
+		if (w->ns == NF_WAIT_FOREVER)
+			continue;
+		passed = nf_now_ns() - start;
+		if (passed >= (uint64_t)w->ns)
 			return 0;
-		if (timeout > 0) {
-			uint64_t now = nf_now_ns();
-
-			if (now >= end)
-				return 0;
-			left = (int)((end - now + 999999u) / 1000000u);
-		}
+		left = w->ns - (int64_t)passed;
 	}
-}
-
-static bool outside_wait(const struct pollfd *fds, nfds_t n)
-{
-	if (!nf_is_packet_thread())
-		return false;
-	for (nfds_t i = 0; i < n; i++)
-		if (nf_capture_fd(fds[i].fd))
-			return true;
-	return false;
-}
-
-static bool ours(const struct pollfd *fds, nfds_t n)
-{
-	if (nf_inert || n > MAX_FDS || nf_doorbell() < 0)
-		return false;
-	if (nf_sink_now)
-		return !nf_sink_now->in_callback;
-	return outside_wait(fds, n);
-}
-
-int poll(struct pollfd *fds, nfds_t n, int timeout)
-{
-	if (!ours(fds, n))
-		return nf_real.poll(fds, n, timeout);
-	return serve(fds, n, timeout < 0 ? NO_TIMEOUT : timeout, NULL, nf_sink_now);
-}
-
-int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *t, const sigset_t *mask)
-{
-	if (!ours(fds, n) || (t && (t->tv_sec < 0 || t->tv_sec > 1000000)))
-		return nf_real.ppoll(fds, n, t, mask);
-	return serve(fds, n,
-		     t ? (int)(t->tv_sec * 1000 + (t->tv_nsec + 999999) / 1000000) : NO_TIMEOUT,
-		     mask, nf_sink_now);
 }
 
 bool nf_capture_readable(pcap_t *p)
@@ -162,20 +153,4 @@ bool nf_capture_readable(pcap_t *p)
 	struct pollfd f = {.fd = c ? c->fd : -1, .events = POLLIN};
 
 	return f.fd >= 0 && nf_real.poll(&f, 1, 0) > 0;
-}
-
-/* Fortified callers: n that does not fit @size ends the program there. */
-int __poll_chk(struct pollfd *fds, nfds_t n, int timeout, size_t size)
-{
-	if (n > size / sizeof(*fds) || !ours(fds, n))
-		return nf_real.__poll_chk(fds, n, timeout, size);
-	return serve(fds, n, timeout < 0 ? NO_TIMEOUT : timeout, NULL, nf_sink_now);
-}
-
-int __ppoll_chk(struct pollfd *fds, nfds_t n, const struct timespec *t, const sigset_t *mask,
-		size_t size)
-{
-	if (n > size / sizeof(*fds) || !ours(fds, n))
-		return nf_real.__ppoll_chk(fds, n, t, mask, size);
-	return ppoll(fds, n, t, mask);
 }

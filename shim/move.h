@@ -94,6 +94,7 @@ extern struct nf_move nf_move; /* side NF_SIDE_NONE: none */
 struct nf_packet_view {
 	const struct pcap_pkthdr *h;
 	const u_char *data;
+	struct nf_capture *capture; /* that it came from; NULL: unknown */
 	int64_t sec;
 	uint32_t nsec;
 	uint64_t id;		 /* for the event log, else 0 */
@@ -128,7 +129,7 @@ void nf_report_drop_all(void);
  * process the packet now. */
 void nf_src_begin(const struct nf_rec *r);
 bool nf_src_before(const struct nf_packet_view *p, struct nf_sink *s);
-void nf_src_after(const struct nf_packet_view *p, struct nf_sink *s);
+void nf_src_after(const struct nf_packet_view *p);
 void nf_src_record(const struct nf_rec *r); /* PREPARE ABORT REVERT END DONE */
 bool nf_src_step(void);			    /* one slice; true if there is more to do at once */
 void nf_src_link_lost(void);
@@ -145,6 +146,7 @@ bool nf_dst_give_all(struct nf_sink *s); /* true: nothing is held any more */
 /* The input call is full, but the input has one more packet: it waits for the next call. */
 void nf_dst_keep(const struct nf_packet_view *p);
 bool nf_dst_can_give(void); /* the head of the hold waits for nothing but an input call */
+struct nf_capture *nf_dst_gives_to(void); /* of this capture */
 
 /* Does this record need a callback to give a packet to? */
 bool nf_dst_wants_sink(const struct nf_rec *r);

@@ -206,7 +206,8 @@ static bool begin_slice(void)
 static bool failed_step(struct nf_sink *s)
 {
 	nf_dst_release(s);
-	if (!nf_hold_empty(&nf_move.hold))
+	/* A call that is full may be about to bring one more packet, which needs the hold. */
+	if (!nf_hold_empty(&nf_move.hold) || (s && nf_sink_full(s)))
 		return false;
 	if (nf_move.aborted)
 		nf_move_over();
@@ -233,7 +234,7 @@ bool nf_dst_step(struct nf_sink *s)
 		nf_move.phase = NF_PHASE_LINGER;
 		nf_report_stats(NF_REC_COMMITTED);
 	}
-	return nf_dst_can_give();
+	return s && nf_dst_can_give() && nf_dst_gives_to() == s->capture;
 }
 
 /*

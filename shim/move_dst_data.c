@@ -5,6 +5,7 @@
 
 #include "evlog.h"
 #include "flow.h"
+#include "in_pcap.h"
 #include "move_dst.h"
 #include "pause.h"
 #include "provider.h"
@@ -140,7 +141,8 @@ static bool is_of(const struct nf_packet_view *p, int linktype, const struct nfs
 static void on_clone(const struct nf_rec *r, const uint8_t *payload, struct nf_sink *s)
 {
 	const struct pcap_pkthdr *h = packet_of(r, payload, s);
-	struct nf_packet_view p = {.h = h, .data = packet, .sec = r->sec, .nsec = r->nsec};
+	struct nf_packet_view p = {
+		.h = h, .data = packet, .capture = s->capture, .sec = r->sec, .nsec = r->nsec};
 	struct nf_mflow *f;
 
 	if (!is_of(&p, s->linktype, &r->flow)) {
@@ -199,7 +201,7 @@ static void on_finall(void)
 	struct nf_mflow *f, *tmp;
 
 	nf_move.finall = true;
-	HASH_ITER(hh, nf_move.flows, f, tmp) {
+	HASH_ITER (hh, nf_move.flows, f, tmp) {
 		if (f->state != NF_FLOW_DOWNGRADED)
 			continue;
 		f->state = NF_FLOW_COMMITTED;
@@ -212,7 +214,8 @@ static void on_fwd(const struct nf_rec *r, const uint8_t *payload, struct nf_sin
 {
 	const struct pcap_pkthdr *h = packet_of(r, payload, s);
 	struct nf_mflow *f = nf_move_find(&r->flow);
-	struct nf_packet_view p = {.h = h, .data = packet, .sec = r->sec, .nsec = r->nsec};
+	struct nf_packet_view p = {
+		.h = h, .data = packet, .capture = s->capture, .sec = r->sec, .nsec = r->nsec};
 
 	nf_move.stats.fwd++;
 	if (nf_evlog_on)
@@ -220,10 +223,26 @@ static void on_fwd(const struct nf_rec *r, const uint8_t *payload, struct nf_sin
 	if (!nf_dst_may_pass(f) || !nf_hold_empty(&nf_move.hold)) {
 		if (!nf_dst_hold(&p, &r->flow, s))
 			return;
+		if (nf_sink_full(s)) { /* by what was released meanwhile */
+			nf_dst_keep(&p);
+			return;
+		}
 	}
 	if (nf_evlog_on)
 		nf_dst_log(NF_EV_FORWARDED, p.id, packet, h->caplen, f);
 	nf_give(s, h, packet, false);
+}
+
+/* A packet is given in an input call of its capture. */
+static bool has_capture(const struct nf_rec *r, const struct nf_sink *s)
+{
+	if (s && s->capture == nf_capture_at(r->capture))
+		return true;
+	nf_move_fail(-ENODEV,
+		     "the source got a packet from the %u. capture that it opened; this NF has no "
+		     "such capture: start both in the same way",
+		     r->capture + 1u);
+	return false;
 }
 
 void nf_dst_data(const struct nf_rec *r, const uint8_t *payload, struct nf_sink *s)
@@ -236,7 +255,8 @@ void nf_dst_data(const struct nf_rec *r, const uint8_t *payload, struct nf_sink 
 			on_state_shared(r, payload);
 		break;
 	case NF_REC_CLONE:
-		on_clone(r, payload, s);
+		if (has_capture(r, s))
+			on_clone(r, payload, s);
 		break;
 	case NF_REC_BARRIER:
 		nf_move.barrier = true;
@@ -249,7 +269,8 @@ void nf_dst_data(const struct nf_rec *r, const uint8_t *payload, struct nf_sink 
 		on_finall();
 		break;
 	case NF_REC_FWD:
-		on_fwd(r, payload, s);
+		if (has_capture(r, s))
+			on_fwd(r, payload, s);
 		break;
 	}
 }

@@ -7,7 +7,7 @@
 #include "move_dst.h"
 
 void nf_dst_log(enum nf_ev what, uint64_t id, const u_char *data, uint32_t caplen,
-		       const struct nf_mflow *f)
+		const struct nf_mflow *f)
 {
 	struct nfshim_flow key;
 
@@ -47,15 +47,25 @@ static void give_held(struct nf_sink *s)
 
 bool nf_dst_give_all(struct nf_sink *s)
 {
-	while (!nf_sink_full(s) && !nf_hold_empty(&nf_move.hold))
+	while (!nf_sink_full(s) && !nf_hold_empty(&nf_move.hold) && nf_dst_gives_to() == s->capture)
 		give_held(s);
 	return nf_hold_empty(&nf_move.hold);
 }
 
+static bool push(const struct nf_packet_view *p, const struct nfshim_flow *key)
+{
+	struct nf_held *e = nf_hold_push(&nf_move.hold, key, p->h, p->data, p->id);
+
+	if (e)
+		e->capture = p->capture;
+	else
+		nf_engine_fail("out of memory for the hold");
+	return e != NULL;
+}
+
 void nf_dst_keep(const struct nf_packet_view *p)
 {
-	if (nf_hold_push(&nf_move.hold, NULL, p->h, p->data, p->id))
-		nf_engine_fail("out of memory for the hold");
+	push(p, NULL);
 }
 
 bool nf_dst_may_pass(const struct nf_mflow *f)
@@ -68,8 +78,8 @@ bool nf_dst_may_pass(const struct nf_mflow *f)
 
 bool nf_dst_all_is_ours(void)
 {
-	return nf_move.failed && (nf_move.aborted || nf_move.linger_until ||
-				  nf_move.phase < NF_PHASE_READY);
+	return nf_move.failed &&
+	       (nf_move.aborted || nf_move.linger_until || nf_move.phase < NF_PHASE_READY);
 }
 
 bool nf_dst_can_give(void)
@@ -79,9 +89,14 @@ bool nf_dst_can_give(void)
 	return e && (!e->moving || nf_dst_all_is_ours() || nf_dst_may_pass(nf_move_find(&e->flow)));
 }
 
+struct nf_capture *nf_dst_gives_to(void)
+{
+	return nf_hold_head(&nf_move.hold)->capture;
+}
+
 void nf_dst_release(struct nf_sink *s)
 {
-	while (s && !nf_sink_full(s) && nf_dst_can_give())
+	while (s && !nf_sink_full(s) && nf_dst_can_give() && nf_dst_gives_to() == s->capture)
 		give_held(s);
 }
 
@@ -116,24 +131,23 @@ bool nf_dst_hold(const struct nf_packet_view *p, const struct nfshim_flow *key, 
 
 	while (nf_hold_full(h, p->h->caplen)) {
 		if (nf_move.phase < NF_PHASE_READY) {
-			nf_move_fail(-ENOBUFS, "the hold was full before the route changed: "
-					       "packets of the space already reach the destination");
+			nf_move_fail(-ENOBUFS,
+				     "the hold was full before the route changed: "
+				     "packets of the space already reach the destination");
 			nf_dst_failed();
 			nf_dst_release(s); /* those before it */
 			return true;
 		}
 		if (nf_sink_full(s))
-			break; /* over the cap, by no more than one input call brings */
+			break;		/* over the cap, by no more than one input call brings */
 		if (nf_hold_empty(h)) { /* larger than the whole hold */
 			downgrade(key);
 			return true;
 		}
 		downgrade_head(s);
 	}
-	if (nf_hold_push(h, key, p->h, p->data, p->id)) {
-		nf_engine_fail("out of memory for the hold");
+	if (!push(p, key))
 		return true;
-	}
 	nf_move.stats.held++;
 	if (h->packets > nf_move.stats.held_max)
 		nf_move.stats.held_max = h->packets;

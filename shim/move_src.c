@@ -23,6 +23,7 @@
 #include <string.h>
 
 #include "evlog.h"
+#include "in_pcap.h"
 #include "log.h"
 #include "move_src.h"
 #include "pause.h"
@@ -166,6 +167,7 @@ static struct nf_rec *packet_record(enum nf_rec_type t, const struct nf_packet_v
 	memset(r, 0, sizeof(*r));
 	r->len = (uint32_t)sizeof(*r) + p->h->caplen;
 	r->type = (uint8_t)t;
+	r->capture = (uint8_t)nf_capture_number(p->capture);
 	r->move = nf_move.id;
 	r->flow = f->key;
 	r->epoch = f->epoch;
@@ -249,9 +251,8 @@ bool nf_src_before(const struct nf_packet_view *p, struct nf_sink *s)
 	return true;
 }
 
-void nf_src_after(const struct nf_packet_view *p, struct nf_sink *s)
+void nf_src_after(const struct nf_packet_view *p)
 {
-	(void)s;
 	if (!now || nf_move.failed)
 		return;
 	now->version++;

@@ -92,8 +92,7 @@ struct nfshim_hooks {
 };
 
 /* Register @hooks (copied) with @nf as first argument of each call. 0, -EINVAL (size, api or a
- * missing hook), -EBUSY (registered already), -EPERM (the shim is inert, or the NF reads with
- * pcap_next()). */
+ * missing hook), -EBUSY (registered already), -EPERM (the shim is inert). */
 int nfshim_register(const struct nfshim_hooks *hooks, void *nf) __attribute__((weak));
 
 /* Is the calling thread reprocessing a packet whose output must be dropped (paper, Section 4)? */

@@ -19,7 +19,7 @@ __attribute__((visibility("default"))) int nfshim_register(const struct nfshim_h
 	if (!h || h->size != sizeof(*h) || h->api != NFSHIM_API || !h->name || !h->list ||
 	    !h->has || !h->get || !h->put || !h->del)
 		return -EINVAL;
-	if (nf_inert || nf_provider.refused)
+	if (nf_inert)
 		return -EPERM;
 	if (nf_provider.hooks.size)
 		return -EBUSY;
@@ -44,21 +44,11 @@ static int attach_adapter(const void *callback, const void *handle, void *user)
 	return -ENOTSUP;
 }
 
-void nf_provider_refuse(const char *why)
-{
-	nf_provider.hooks.size = 0;
-	nf_provider.refused = true;
-	snprintf(nf_provider.why, sizeof(nf_provider.why), "%s", why);
-	nf_warn("state cannot be moved: %s", why);
-}
-
 int nf_provider_attach(const void *callback, const void *handle, void *user)
 {
 	struct nfshim_hooks *h = &nf_provider.hooks;
 	int err = 0;
 
-	if (nf_provider.refused)
-		return -EPERM;
 	if (!h->size)
 		err = attach_adapter(callback, handle, user);
 	if (!err && h->check)

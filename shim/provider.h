@@ -8,7 +8,6 @@
 struct nf_provider {
 	struct nfshim_hooks hooks; /* hooks.size == 0: none yet */
 	void *nf;
-	bool refused;
 	char why[256]; /* why there is none, for the operator */
 };
 
@@ -25,7 +24,5 @@ struct nf_adapter {
 
 /* At the first input call: choose and check. 0 if there is a provider, else -errno and why. */
 int nf_provider_attach(const void *callback, const void *handle, void *user);
-/* State cannot be moved, whatever hooks there are or will be. */
-void nf_provider_refuse(const char *why);
 
 #endif

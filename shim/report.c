@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "in_pcap.h"
 #include "move.h"
 
 struct report {
@@ -60,7 +61,7 @@ void nf_report(enum nf_rec_type t, uint64_t version, const struct nfshim_flow *f
 
 void nf_report_stats(enum nf_rec_type t)
 {
-	nf_move.stats.kernel_drops = nf_engine_kernel_drops() - nf_move.drops_at_begin;
+	nf_move.stats.kernel_drops = nf_capture_drops() - nf_move.drops_at_begin;
 	nf_report(t, 0, NULL, 0, &nf_move.stats, sizeof(nf_move.stats));
 }
 

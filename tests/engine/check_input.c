@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 static const char *const readers[] = {"loop", "dispatch"};
+static const char *const one_by_one[] = {"next", "next_ex"};
 
 static void begin_dst(unsigned hold_packets)
 {
@@ -134,39 +135,90 @@ START_TEST(break_in_a_held_packet)
 }
 END_TEST
 
-/* pcap_next and pcap_next_ex: the NF works on the packet after the call. */
-START_TEST(pcap_next_is_refused)
+/* The NF works on the packet after the call: its clone follows when the NF comes back. */
+START_TEST(next_at_the_source)
 {
-	static const char *const next[] = {"next", "next_ex"};
+	unsigned mark;
+	char stops[32];
 
-	trace("0 0 1w 0 1 0r 1 0");
-	nf_start(next[_i], 0, "", NULL);
-	nf_waits_in(2);
+	trace_rounds(3, 3);
+	trace("0w 0 1 2 0");
+	mark = trace_len();
+	trace("MARK 9");
+	snprintf(stops, sizeof(stops), "9,%u,%u", mark, mark + 1);
+	nf_start(one_by_one[_i], 0, stops, NULL);
+	nf_reaches(9);
 	helper_up();
-	send_begin(NF_REC_BEGIN_DST, NULL);
-	atomic_store(&play->go, true);
-	expect_failed("pcap_next");
-	everything_came();
-	ck_assert_uint_eq(diary_count(PLAY_CLONE), 0);
-	ck_assert_int_eq(play->diary[diary_find(PLAY_REGISTERED, 0, 0)].n, 0);
-	ck_assert_int_eq(play->diary[diary_find(PLAY_REGISTERED, 0, 1)].n, -EPERM);
-}
-END_TEST
-
-/* The NF reads by pcap_dispatch first. */
-START_TEST(pcap_next_in_a_move)
-{
-	trace("0 1 2 0 1 2");
-	nf_start("next", 3, "2", NULL);
-	helper_up();
-	nf_reaches(2);
 	send_begin(NF_REC_BEGIN_SRC, NULL);
-	expect(NF_REC_BEGUN);
-	nf_goes_on(2);
-	expect_failed("pcap_next");
+	expect(NF_REC_EXPORTED);
+	nf_goes_on(9);
+	nf_waits_in(9);
+	ck_assert_uint_eq(got_so_far(NF_REC_CLONE), 0);
+	atomic_store(&play->go, true);
+	send_order(NF_REC_PREPARE);
+	nf_reaches(mark);
+	expect(NF_REC_BARRIER);
+	nf_goes_on(mark);
+	expect(NF_REC_FINALL);
+	for (unsigned i = 0; i < 3; i++)
+		send_flow(NF_REC_DONE, i, 0);
+	expect(NF_REC_RELEASED);
+	expect(NF_REC_OVER);
+	copies_are_exact(3);
+	nf_goes_on(mark + 1);
 	everything_came();
 }
 END_TEST
+
+/* Clones and held packets come one by one through the same calls; the window of a clone closes when
+ * the NF comes back, so its own packet behind it has output. */
+START_TEST(next_at_the_destination)
+{
+	trace("9 9");
+	trace_rounds(5, 3);
+	trace_rounds(2, 3);
+	nf_start(one_by_one[_i], 0, "0,2,17", NULL);
+	nf_reaches(0);
+	begin_dst(1000);
+	send_state(1, 0, 7);
+	send_clone(1, 1, 900, 1);
+	send_clone(5, 1, 901, 5);
+	send_clone(1, 2, 902, 1);
+	nf_goes_on(0);
+	nf_gets_clones(3);
+	make_ready();
+	nf_goes_on(2);
+	nf_reaches(17);
+	ck_assert_uint_eq(diary_count(PLAY_PACKET), 0);
+	send_flow(NF_REC_FIN, 1, 2);
+	send_flow(NF_REC_FIN, 5, 1);
+	send_order(NF_REC_FINALL);
+	nf_goes_on(17);
+	expect(NF_REC_COMMITTED);
+	everything_came();
+	ck_assert_uint_eq(diary_count(PLAY_CLONE), 3);
+}
+END_TEST
+
+/* The last held packet ends the move in the very call that then brings one more. */
+START_TEST(full_when_the_move_ends)
+{
+	trace_rounds(4, 2);
+	nf_start(readers[_i], 1, "0,1", NULL);
+	nf_reaches(0);
+	begin_dst(1000);
+	nf_goes_on(0);
+	nf_reaches(1);
+	send_order(NF_REC_ABORT);
+	nf_gets(1);
+	nf_goes_on(1);
+	expect(NF_REC_OVER);
+	everything_came();
+	calls_obeyed(_i, 1);
+}
+END_TEST
+
+static const char *const waits[] = {"poll", "select", "epoll"};
 
 static void shell(const char *command)
 {
@@ -179,17 +231,20 @@ static void make_link(void)
 	ck_assert(stage_own_net());
 	shell("echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6 && "
 	      "ip link add name nf0 type veth peer name sw0 && ip link set nf0 up && "
-	      "ip link set sw0 up");
+	      "ip link set sw0 up && ip link add name nf1 type veth peer name sw1 && "
+	      "ip link set nf1 up && ip link set sw1 up");
 }
 
-/* Nothing comes in: it is told while the NF waits. */
-START_TEST(pcap_next_ex_waits)
+/* Nothing comes in: records are served, and clones given, while the NF waits. */
+START_TEST(next_waits)
 {
 	trace("0 1 0q");
-	nf_start("next_ex", 0, "", "live:nf0");
-	helper_up();
-	send_begin(NF_REC_BEGIN_SRC, NULL);
-	expect_failed("pcap_next");
+	nf_start(one_by_one[_i], 0, "", "live:nf0");
+	begin_dst(1000);
+	send_clone(1, 1, 900, 1);
+	nf_gets_clones(1);
+	send_order(NF_REC_ABORT);
+	expect(NF_REC_OVER);
 	trace_send("sw0");
 	everything_came();
 }
@@ -210,18 +265,153 @@ START_TEST(stats_without_marks)
 }
 END_TEST
 
+/* The NF has read nothing yet and nothing comes in. A wait of its own serves the move, and clones
+ * make the capture readable; each is given, its window closed before the NF is back from the next
+ * wait. */
+START_TEST(waits_are_served)
+{
+	trace("0 1 0q");
+	nf_start(waits[_i], 0, "", "live:nf0");
+	begin_dst(1000);
+	send_clone(1, 1, 900, 1);
+	nf_gets_clones(1);
+	send_clone(2, 1, 901, 2);
+	send_clone(1, 2, 902, 1);
+	nf_gets_clones(3);
+	send_order(NF_REC_ABORT);
+	expect(NF_REC_OVER);
+	trace_send("sw0");
+	everything_came();
+	for (int at = -1; (at = diary_find(PLAY_WAITED, 0, (unsigned)at + 1)) >= 0;)
+		ck_assert_int_eq(play->diary[at].n, 1); /* the doorbell is not among them */
+}
+END_TEST
+
+/* Held packets come back through a wait. */
+START_TEST(waits_release)
+{
+	trace("0 1 2 0 1 2q");
+	nf_start(waits[_i], 0, "", "live:nf0");
+	begin_dst(1000);
+	send_state(1, 0, 7);
+	make_ready();
+	trace_send("sw0");
+	nf_has_seen(6);
+	ck_assert_uint_eq(diary_count(PLAY_PACKET), 0);
+	send_flow(NF_REC_FIN, 1, 0);
+	send_order(NF_REC_FINALL);
+	everything_came();
+}
+END_TEST
+
+/* The capture, by its number, that each packet and clone came from. */
+static void captures_were(const char *numbers)
+{
+	int from = -1;
+
+	for (unsigned i = 0; i < atomic_load(&play->used); i++) {
+		const struct play_entry *e = &play->diary[i];
+
+		if (e->event == PLAY_READS)
+			from = (int)e->n;
+		else if (e->event == PLAY_PACKET || e->event == PLAY_CLONE)
+			ck_assert_int_eq(*numbers++ - '0', from);
+	}
+	ck_assert_int_eq(*numbers, 0);
+}
+
+/* Two captures in one thread: a clone goes to the one that its record names. */
+START_TEST(two_captures)
+{
+	trace("0q");
+	nf_start(waits[_i], 0, "", "live:nf0,nf1");
+	begin_dst(1000);
+	send_clone_of(1, 1, 1, 900);
+	nf_gets_clones(1);
+	send_clone_of(0, 2, 1, 901);
+	nf_gets_clones(2);
+	send_clone_of(1, 1, 2, 902);
+	nf_gets_clones(3);
+	send_clone_of(2, 1, 3, 903);
+	expect_failed("no such capture");
+	send_order(NF_REC_ABORT);
+	expect(NF_REC_OVER);
+	trace_send("sw1");
+	everything_came();
+	captures_were("1011");
+}
+END_TEST
+
+/* The NF waits inside a call for one capture while a clone is there for the other. */
+START_TEST(call_for_another_capture)
+{
+	trace("0");
+	nf_start("turns", 0, "", "live:nf0,nf1");
+	helper_up();
+	helper_waits_for_idle(); /* the captures are open */
+	trace_send("sw0");
+	nf_gets(1);
+	send_begin(NF_REC_BEGIN_DST, NULL);
+	expect(NF_REC_BEGUN);
+	send_clone_of(0, 1, 1, 900);
+	trace("0q");
+	trace_send("sw1"); /* of its own flow */
+	nf_ends();
+	captures_were("0101");
+	ck_assert_uint_eq(diary_count(PLAY_CLONE), 1);
+}
+END_TEST
+
+/* Packets that another thread reads would be missed. */
+START_TEST(another_thread_reads)
+{
+	trace("0 1t 2w 0q");
+	nf_start("loop", -1, "", "live:nf0,nf1");
+	helper_up();
+	helper_waits_for_idle(); /* the captures are open */
+	trace_send("sw0");
+	nf_waits_in(2);
+	send_begin(_i ? NF_REC_BEGIN_SRC : NF_REC_BEGIN_DST, NULL);
+	atomic_store(&play->go, true);
+	expect_failed("another thread");
+	everything_came();
+}
+END_TEST
+
+START_TEST(another_thread_begins_to_read)
+{
+	trace("0 1t 2w 0q");
+	nf_start("loop", -1, "", "live:nf0,nf1");
+	helper_up();
+	send_begin(NF_REC_BEGIN_SRC, NULL);
+	expect(NF_REC_EXPORTED);
+	trace_send("sw0");
+	nf_waits_in(2);
+	atomic_store(&play->go, true);
+	expect_failed("another thread");
+	everything_came();
+}
+END_TEST
+
 void add_input_cases(TCase *t)
 {
 	tcase_add_loop_test(t, released_by_count, 0, 4);
 	tcase_add_loop_test(t, hold_full_and_call_full, 0, 2);
 	tcase_add_loop_test(t, break_in_a_held_packet, 0, 2);
-	tcase_add_loop_test(t, pcap_next_is_refused, 0, 2);
-	tcase_add_test(t, pcap_next_in_a_move);
+	tcase_add_loop_test(t, next_at_the_source, 0, 2);
+	tcase_add_loop_test(t, next_at_the_destination, 0, 2);
+	tcase_add_loop_test(t, full_when_the_move_ends, 0, 2);
 }
 
 void add_live_cases(TCase *t)
 {
 	tcase_add_checked_fixture(t, make_link, NULL);
-	tcase_add_test(t, pcap_next_ex_waits);
+	tcase_add_loop_test(t, next_waits, 0, 2);
 	tcase_add_test(t, stats_without_marks);
+	tcase_add_loop_test(t, waits_are_served, 0, 3);
+	tcase_add_loop_test(t, waits_release, 0, 3);
+	tcase_add_loop_test(t, two_captures, 0, 3);
+	tcase_add_test(t, call_for_another_capture);
+	tcase_add_loop_test(t, another_thread_reads, 0, 2);
+	tcase_add_test(t, another_thread_begins_to_read);
 }

@@ -3,19 +3,25 @@
  * An NF that counts packets per flow, has state hooks, does what its packets
  * say, and writes down in shared memory what happens to it (play.h).
  *
- *   engine_nf DIARY READER CNT FILE|live:INTERFACE      READER: loop dispatch next next_ex
+ *   engine_nf DIARY READER CNT FILE|live:INTERFACE
  *
- * next: CNT packets by pcap_dispatch first.
+ * READER: loop, dispatch, next, next_ex; after a wait: poll (then pcap_dispatch), select
+ * (pcap_next), epoll (pcap_next_ex), the last three from live:INTERFACE,INTERFACE too. next: CNT
+ * packets by pcap_dispatch first.
  *
  * Its output is a line for each packet, which the shim must drop for clones.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <pcap/pcap.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/select.h>
 #include <unistd.h>
 
 #include "nfshim.h"
@@ -26,7 +32,7 @@
 static struct play *play;
 static struct play_state state[PLAY_FLOWS];
 static struct nfshim_hooks hooks;
-static pcap_t *handle;
+static pcap_t *handle, *handles[2]; /* the one that is read now; all */
 static bool quit;
 
 static void note(enum play_event event, unsigned flow, int64_t n)
@@ -120,6 +126,24 @@ static void received(void)
 	note(PLAY_RECEIVED, 0, st.ps_recv);
 }
 
+static void *read_once(void *unused)
+{
+	char err[PCAP_ERRBUF_SIZE];
+
+	(void)unused;
+	pcap_setnonblock(handles[1], 1, err);
+	pcap_dispatch(handles[1], 1, NULL, NULL);
+	return NULL;
+}
+
+static void read_in_a_thread(void)
+{
+	pthread_t t;
+
+	if (pthread_create(&t, NULL, read_once, NULL) || pthread_join(t, NULL))
+		abort();
+}
+
 static void obey(enum play_what what)
 {
 	switch (what) {
@@ -131,6 +155,9 @@ static void obey(enum play_what what)
 		received();
 		quit = true;
 		pcap_breakloop(handle);
+		break;
+	case PLAY_THREAD:
+		read_in_a_thread();
 		break;
 	case PLAY_BREAK:
 		pcap_breakloop(handle);
@@ -214,13 +241,123 @@ static void read_by_next_ex(void)
 			work(h, data);
 }
 
-static void open_input(const char *where)
+/* After a wait nothing of what was worked on before is under way any more. */
+static void waited(int rc)
+{
+	if (nfshim_reprocessing && nfshim_reprocessing())
+		abort();
+	note(PLAY_WAITED, 0, rc);
+}
+
+static int wait_by_poll(void)
+{
+	struct pollfd p[2];
+	int n = 0, rc;
+
+	for (; n < 2 && handles[n]; n++)
+		p[n] = (struct pollfd){.fd = pcap_get_selectable_fd(handles[n]), .events = POLLIN};
+	rc = poll(p, (nfds_t)n, -1);
+	while (n-- && !p[n].revents)
+		;
+	waited(rc);
+	return n;
+}
+
+static int wait_by_select(void)
+{
+	fd_set r;
+	int n, fd, rc, most = 0;
+
+	FD_ZERO(&r);
+	for (n = 0; n < 2 && handles[n]; n++) {
+		fd = pcap_get_selectable_fd(handles[n]);
+		FD_SET(fd, &r);
+		most = fd > most ? fd : most;
+	}
+	rc = select(most + 1, &r, NULL, NULL, NULL);
+	while (n-- && !FD_ISSET(pcap_get_selectable_fd(handles[n]), &r))
+		;
+	waited(rc);
+	return n;
+}
+
+static int wait_by_epoll(void)
+{
+	static int epfd = -1;
+	struct epoll_event ev;
+	int rc;
+
+	if (epfd < 0) {
+		epfd = epoll_create1(EPOLL_CLOEXEC);
+		for (unsigned i = 0; i < 2 && handles[i]; i++) {
+			ev = (struct epoll_event){.events = EPOLLIN, .data.u32 = i};
+			epoll_ctl(epfd, EPOLL_CTL_ADD, pcap_get_selectable_fd(handles[i]), &ev);
+		}
+	}
+	ev.data.u32 = 99;
+	rc = epoll_wait(epfd, &ev, 1, -1);
+	waited(rc);
+	return rc < 1 || ev.data.u32 > 1 ? -1 : (int)ev.data.u32;
+}
+
+static void read_one(int (*wait)(void))
+{
+	struct pcap_pkthdr h, *hp = &h;
+	const u_char *data = NULL;
+
+	if (wait == wait_by_poll)
+		pcap_dispatch(handle, -1, on_packet, NULL);
+	else if (wait == wait_by_select)
+		data = pcap_next(handle, &h);
+	else if (pcap_next_ex(handle, &hp, &data) != 1)
+		data = NULL;
+	if (data)
+		work(hp, data);
+}
+
+static void read_after(int (*wait)(void))
 {
 	char err[PCAP_ERRBUF_SIZE];
+	int i;
 
-	handle = strncmp(where, "live:", 5) ? pcap_open_offline(where, err)
-					    : pcap_open_live(where + 5, 2000, 1, 100, err);
-	if (handle)
+	for (i = 0; i < 2 && handles[i]; i++)
+		pcap_setnonblock(handles[i], 1, err);
+	while (!quit) {
+		i = wait();
+		if (i < 0)
+			abort();
+		handle = handles[i];
+		note(PLAY_READS, 0, i);
+		read_one(wait);
+	}
+}
+
+static void read_in_turns(void)
+{
+	struct pcap_pkthdr *h;
+	const u_char *data;
+
+	for (int i = 0; !quit; i = !i) {
+		handle = handles[i];
+		note(PLAY_READS, 0, i);
+		if (pcap_next_ex(handle, &h, &data) == 1)
+			work(h, data);
+	}
+}
+
+static void open_input(char *where)
+{
+	char err[PCAP_ERRBUF_SIZE] = "";
+	int n = 0;
+
+	if (strncmp(where, "live:", 5)) {
+		handles[n++] = pcap_open_offline(where, err);
+	} else {
+		for (char *dev = strtok(where + 5, ","); dev && n < 2; dev = strtok(NULL, ","))
+			handles[n++] = pcap_open_live(dev, 2000, 1, 100, err);
+	}
+	handle = handles[0];
+	if (n && handles[n - 1])
 		return;
 	fprintf(stderr, "%s: %s\n", where, err);
 	exit(1);
@@ -266,6 +403,14 @@ int main(int argc, char **argv)
 		read_by_dispatch(cnt);
 	else if (!strcmp(argv[2], "next"))
 		read_by_next(cnt);
+	else if (!strcmp(argv[2], "poll"))
+		read_after(wait_by_poll);
+	else if (!strcmp(argv[2], "select"))
+		read_after(wait_by_select);
+	else if (!strcmp(argv[2], "epoll"))
+		read_after(wait_by_epoll);
+	else if (!strcmp(argv[2], "turns"))
+		read_in_turns();
 	else
 		read_by_next_ex();
 	for (unsigned i = 0; i < PLAY_FLOWS; i++)

@@ -23,6 +23,7 @@ enum play_what {
 	PLAY_FREE = 'f',     /* forget the flow */
 	PLAY_WAIT = 'w',     /* wait for play->go in the middle of it */
 	PLAY_BREAK = 'b',    /* pcap_breakloop, and go on with the next input call */
+	PLAY_THREAD = 't',   /* another thread reads the second capture, once */
 	PLAY_QUIT = 'q',     /* pcap_stats, pcap_breakloop, and end */
 	PLAY_REGISTER = 'r', /* nfshim_register once more */
 };
@@ -34,6 +35,8 @@ enum play_event {
 	PLAY_PUT,	 /* n: packets that the state has counted */
 	PLAY_DEL,	 /* n: the state's hash */
 	PLAY_RETURN,	 /* n: what the input call returned */
+	PLAY_WAITED,	 /* n: what poll, select or epoll_wait returned */
+	PLAY_READS,	 /* n: the number of the capture that it reads now */
 	PLAY_RECEIVED,	 /* n: ps_recv */
 	PLAY_REGISTERED, /* n: what nfshim_register returned */
 	PLAY_STATE,	 /* at the end of the input, each flow: n is its hash */

@@ -432,6 +432,17 @@ void helper_waits_for_idle(void)
 	} while (!msg.status.input || msg.status.side != NF_SIDE_NONE);
 }
 
+/* The shim's counter of packets that came in includes those that are held. */
+void nf_has_seen(unsigned packets)
+{
+	long end = now_ms() + PATIENCE_MS;
+
+	do {
+		step(end, "packet", packets);
+		ask();
+	} while (msg.status.packets < packets);
+}
+
 /* ---- records to the shim ---- */
 
 struct nf_rec_begin stage_options(void)
@@ -455,12 +466,15 @@ void send_order(enum nf_rec_type t)
 	ck_assert_int_eq(client_order(&helper, t, STAGE_MOVE), 0);
 }
 
+static uint8_t of_capture; /* that the next records name */
+
 static void send_rec(enum nf_rec_type t, unsigned flow, uint64_t version, const void *payload,
 		     size_t n)
 {
 	struct nf_rec r = {.len = (uint32_t)(sizeof(r) + n),
 			   .type = (uint8_t)t,
 			   .scope = t == NF_REC_STATE ? 1 : 0,
+			   .capture = of_capture,
 			   .move = STAGE_MOVE,
 			   .version = version,
 			   .wirelen = (uint32_t)n,
@@ -488,6 +502,13 @@ void send_clone(unsigned flow, uint64_t version, uint32_t number, unsigned named
 
 	play_frame(frame, flow, number, PLAY_COUNT);
 	send_rec(NF_REC_CLONE, named, version, frame, sizeof(frame));
+}
+
+void send_clone_of(unsigned capture, unsigned flow, uint64_t version, uint32_t number)
+{
+	of_capture = (uint8_t)capture;
+	send_clone(flow, version, number, flow);
+	of_capture = 0;
 }
 
 void send_malformed(void)
@@ -540,6 +561,17 @@ const struct stage_rec *expect(enum nf_rec_type t)
 		if (!g)
 			step(end, nf_rec_name(t), STAGE_MOVE);
 	}
+}
+
+unsigned got_so_far(enum nf_rec_type t)
+{
+	unsigned n = 0;
+
+	while (take())
+		;
+	for (unsigned i = 0; i < stage_ngot; i++)
+		n += stage_got[i].rec.type == t;
+	return n;
 }
 
 void expect_failed(const char *words)
@@ -631,4 +663,68 @@ void output_is_whole(void)
 	}
 	ck_assert_int_eq(fscanf(f, "%u", &flow), EOF);
 	fclose(f);
+}
+
+/* ---- copies ---- */
+
+/* What a destination makes of STATE, CLONE and FIN. */
+struct copy {
+	bool exported, fin;
+	uint64_t version;
+	struct play_state state;
+};
+
+static void apply_clone(struct copy *c, const struct stage_rec *g)
+{
+	enum play_what what;
+	uint32_t number;
+	unsigned flow;
+
+	ck_assert(!c->fin);
+	ck_assert_uint_eq(g->rec.version, c->version + 1);
+	ck_assert(play_read(g->payload, nf_rec_payload(&g->rec), &flow, &number, &what));
+	play_apply(&c->state, number, what);
+	c->version++;
+}
+
+static void apply(struct copy *copies, const struct stage_rec *g)
+{
+	int flow = play_flow(&g->rec.flow);
+	struct copy *c = &copies[flow < 0 ? 0 : flow];
+
+	switch (g->rec.type) {
+	case NF_REC_STATE:
+		ck_assert(!c->exported && c->version == 0);
+		c->exported = true;
+		c->version = g->rec.version;
+		memcpy(&c->state, g->payload, sizeof(c->state));
+		break;
+	case NF_REC_CLONE:
+		apply_clone(c, g);
+		break;
+	case NF_REC_FIN:
+		ck_assert(!c->fin);
+		c->fin = true;
+		if (g->rec.version != c->version)
+			ck_abort_msg("flow %d: FIN of version %d, but the last update was %d", flow,
+				     (int)g->rec.version, (int)c->version);
+		break;
+	}
+}
+
+void copies_are_exact(unsigned flows)
+{
+	struct copy copies[PLAY_FLOWS] = {0};
+
+	for (unsigned i = 0; i < stage_ngot; i++)
+		apply(copies, &stage_got[i]);
+	for (unsigned i = 0; i < flows; i++) {
+		int at = diary_find(PLAY_DEL, i, 0);
+
+		ck_assert_msg(copies[i].fin, "no FIN for flow %u", i);
+		ck_assert_msg((at >= 0) == (copies[i].state.count != 0),
+			      "flow %u: state on one side only", i);
+		if (at >= 0)
+			ck_assert_uint_eq((uint64_t)play->diary[at].n, copies[i].state.hash);
+	}
 }

@@ -48,7 +48,8 @@ void nf_goes_on(unsigned packet);  /* reaches, and does not stop any more */
 void nf_waits_in(unsigned packet); /* a PLAY_WAIT packet: in the NF's callback */
 void nf_gets(unsigned packets);	   /* at least so many, all in all */
 void nf_gets_clones(unsigned clones);
-void nf_ends(void); /* by itself, with exit code 0 */
+void nf_has_seen(unsigned packets); /* given, held or kept back */
+void nf_ends(void);		    /* by itself, with exit code 0 */
 
 void helper_up(void);
 /* The connection ends, as when the helper dies; the shim has seen it, its packet thread maybe not.
@@ -66,12 +67,19 @@ void send_flow(enum nf_rec_type t, unsigned flow, uint64_t version);
 void send_state(unsigned flow, uint64_t version, uint64_t count);
 /* Packet @number of @flow (a number that no packet of the trace has), in the name of @named. */
 void send_clone(unsigned flow, uint64_t version, uint32_t number, unsigned named);
+/* The same, from the source's capture of that number. */
+void send_clone_of(unsigned capture, unsigned flow, uint64_t version, uint32_t number);
 void send_malformed(void);
 
 /* Wait for the next record of that type; any FAILED that is not waited for fails the test. */
 const struct stage_rec *expect(enum nf_rec_type t);
 void expect_failed(const char *words); /* that text occurs in the reason */
 struct nf_rec_stats expect_stats(enum nf_rec_type t);
+unsigned got_so_far(enum nf_rec_type t); /* without waiting */
+
+/* The source's state of these flows when it deleted them is what STATE and CLONEs make of it, and
+ * there is a FIN for each. */
+void copies_are_exact(unsigned flows);
 
 /* The diary. */
 unsigned diary_count(enum play_event event);

@@ -33,6 +33,9 @@ CASES = {
     "prads-all-20000": Case("prads", "all", 20000, 20),
     "seqhash-hosts-20000": Case("seqhash", POD, 20000, 20, hosts=True),
 }
+# The other ways to read packets.
+INPUTS = ("dispatch", "next", "next_ex", "select+next", "epoll+next_ex")
+CASES.update({"seqhash-%s-2000" % i: Case("seqhash", POD, 2000, nf_args=("--input", i)) for i in INPUTS})
 UNMOVED = {nf + "-nothing-moved": Case(nf, POD, 4000) for nf in ("seqhash", "prads")}
 FIGURES = ("flows", "records", "bytes_per_flow", "clones", "held_max", "buffered_max", "reserve_max", "total_ms")
 PHASES = ("begin_ms", "export_ms", "prepare_ms", "route_ms", "mark_ms", "commit_ms")
@@ -54,11 +57,12 @@ def chosen(args):
     names = [n for n in CASES if re.search(args.case, n)]
     if args.full or args.runs or args.case:
         return names
-    # One of each NF and of each rate, the rest is chance.
+    # One of each NF and of each rate and another way to read, the rest is chance.
     r = random.Random(args.seed)
     pick = {r.choice([n for n in names if n.startswith("seqhash") and n.endswith("-20000")]),
             r.choice([n for n in names if n.startswith("prads") and n.endswith("-2000")]),
-            r.choice([n for n in names if n.startswith("prads") and n.endswith("-20000")])}
+            r.choice([n for n in names if n.startswith("prads") and n.endswith("-20000")]),
+            "seqhash-%s-2000" % r.choice(INPUTS)}
     return [n for n in names if n in pick]
 
 

@@ -36,9 +36,9 @@ def longer(build, case, out):
 class Case:
     """What is run: an NF, a rate, a flow space, and how long (0: campus800 itself)."""
 
-    def __init__(self, nf, space, pps, seconds=0, hosts=False, moves=2, options=()):
+    def __init__(self, nf, space, pps, seconds=0, hosts=False, moves=2, options=(), nf_args=()):
         self.nf, self.space, self.pps, self.seconds = nf, space, pps, seconds
-        self.nf_args = ["--hosts"] if hosts else []
+        self.nf_args = ["--hosts"] * hosts + list(nf_args)
         self.moves, self.options = moves, list(options)
         self.distinct = nf == "prads" and seconds > 0
 

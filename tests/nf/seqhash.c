@@ -21,6 +21,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
 #include <sys/time.h>
 #include <unistd.h>
 #include <uthash.h>
@@ -324,16 +326,98 @@ static void stop(int sig)
 	pcap_breakloop(handle);
 }
 
-static void dispatch_loop(int count)
+enum wait { NO_WAIT, BY_POLL, BY_SELECT, BY_EPOLL };
+enum read { BY_LOOP, BY_DISPATCH, BY_NEXT, BY_NEXT_EX };
+
+static const struct input {
+	const char *name;
+	enum wait wait;
+	enum read read;
+} inputs[] = {
+	{"loop", NO_WAIT, BY_LOOP},	     {"dispatch", BY_POLL, BY_DISPATCH},
+	{"next", NO_WAIT, BY_NEXT},	     {"next_ex", NO_WAIT, BY_NEXT_EX},
+	{"select+next", BY_SELECT, BY_NEXT}, {"epoll+next_ex", BY_EPOLL, BY_NEXT_EX},
+};
+
+static const struct input *input_of(const char *name)
 {
-	struct pollfd p = {.fd = pcap_get_selectable_fd(handle), .events = POLLIN};
-	int rc = 0;
+	for (size_t i = 0; i < sizeof(inputs) / sizeof(inputs[0]); i++)
+		if (!strcmp(inputs[i].name, name))
+			return &inputs[i];
+	return NULL;
+}
+
+static bool select_readable(int fd)
+{
+	struct timeval t = {.tv_usec = 200000};
+	fd_set r;
+
+	FD_ZERO(&r);
+	FD_SET(fd, &r);
+	return select(fd + 1, &r, NULL, NULL, &t) > 0 && FD_ISSET(fd, &r);
+}
+
+static bool epoll_readable(int fd)
+{
+	static int epfd = -1;
+	struct epoll_event ev = {.events = EPOLLIN, .data.fd = fd};
+
+	if (epfd < 0) {
+		epfd = epoll_create1(EPOLL_CLOEXEC);
+		epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &ev);
+	}
+	ev.data.fd = -1;
+	return epoll_wait(epfd, &ev, 1, 200) > 0 && ev.data.fd == fd;
+}
+
+static bool readable(enum wait wait, int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	switch (wait) {
+	case BY_POLL:
+		return poll(&p, 1, 200) > 0;
+	case BY_SELECT:
+		return select_readable(fd);
+	case BY_EPOLL:
+		return epoll_readable(fd);
+	default:
+		return true;
+	}
+}
+
+/* As pcap_dispatch: packets, 0 for none, negative at the end. */
+static int read_next(enum read how)
+{
+	struct pcap_pkthdr h, *hp = &h;
+	const u_char *data;
+	int rc;
+
+	if (how == BY_NEXT) {
+		data = pcap_next(handle, &h);
+		rc = data ? 1 : pcap_file(handle) ? PCAP_ERROR_BREAK : 0;
+	} else {
+		rc = pcap_next_ex(handle, &hp, &data);
+	}
+	if (rc == 1)
+		packet(NULL, hp, data);
+	return rc;
+}
+
+static void read_packets(const struct input *in, int count)
+{
+	int fd = pcap_get_selectable_fd(handle), rc = 0;
+	bool file = pcap_file(handle) != NULL;
 
 	while (!stopped && rc >= 0 && count) {
-		if (p.fd >= 0 && !pcap_file(handle) && poll(&p, 1, 200) <= 0)
+		if (!file && !readable(in->wait, fd))
 			continue;
-		rc = pcap_dispatch(handle, count > 0 && count < 64 ? count : 64, packet, NULL);
-		if (rc == 0 && pcap_file(handle))
+		if (in->read == BY_DISPATCH)
+			rc = pcap_dispatch(handle, count > 0 && count < 64 ? count : 64, packet,
+					   NULL);
+		else
+			rc = read_next(in->read);
+		if (rc == 0 && file)
 			break;
 		if (count > 0 && rc > 0)
 			count = rc < count ? count - rc : 0;
@@ -362,18 +446,20 @@ static void usage(FILE *f)
 {
 	fprintf(f, "usage: seqhash -i IFACE | -r FILE [-f FILTER] [-c COUNT] [-o FILE] "
 		   "[--dispatch] [--hosts]\n"
+		   "               [--input loop|dispatch|next|next_ex|select+next|epoll+next_ex]\n"
 		   "               [--line-buffered] [--expire-every-ms N [--idle-ms N]]\n");
 }
 
 struct options {
 	const char *dev, *file, *filter;
-	bool dispatch;
+	const struct input *input;
 	int count;
 };
 
 static int parse(int argc, char **argv, struct options *opt)
 {
 	static const struct option longs[] = {{"dispatch", no_argument, NULL, 'd'},
+					      {"input", required_argument, NULL, 'n'},
 					      {"hosts", no_argument, NULL, 'H'},
 					      {"line-buffered", no_argument, NULL, 'l'},
 					      {"expire-every-ms", required_argument, NULL, 'e'},
@@ -402,7 +488,10 @@ static int parse(int argc, char **argv, struct options *opt)
 			out = optarg;
 			break;
 		case 'd':
-			opt->dispatch = true;
+			opt->input = input_of("dispatch");
+			break;
+		case 'n':
+			opt->input = input_of(optarg);
 			break;
 		case 'H':
 			with_hosts = true;
@@ -421,7 +510,7 @@ static int parse(int argc, char **argv, struct options *opt)
 			exit(o == 'h' ? 0 : 2);
 		}
 	}
-	if (optind < argc || !opt->dev == !opt->file) {
+	if (optind < argc || !opt->dev == !opt->file || !opt->input) {
 		usage(stderr);
 		return 2;
 	}
@@ -457,7 +546,7 @@ static int open_input(const struct options *opt)
 
 int main(int argc, char **argv)
 {
-	struct options opt = {.count = -1};
+	struct options opt = {.count = -1, .input = &inputs[0]};
 	struct pcap_stat st;
 	int rc = parse(argc, argv, &opt);
 
@@ -472,10 +561,10 @@ int main(int argc, char **argv)
 		signal(SIGALRM, on_alarm);
 		timer(expire_every_ms);
 	}
-	if (opt.dispatch)
-		dispatch_loop(opt.count);
-	else
+	if (opt.input->read == BY_LOOP)
 		pcap_loop(handle, opt.count, packet, NULL);
+	else
+		read_packets(opt.input, opt.count);
 	if (expire_every_ms) {
 		signal(SIGALRM, SIG_IGN);
 		sweep(INT64_MIN);

@@ -64,7 +64,7 @@ edit()
 
 same_everywhere()
 {
-	local t name
+	local t name way
 	for t in "$traces"/*.pcap "$traces"/*.pcapng; do
 		name=${t##*/}
 		"$seqhash" -r "$t" >"$dir/plain"
@@ -75,6 +75,10 @@ same_everywhere()
 		ok "$name by pcap_dispatch" "$(status cmp "$dir/plain" "$dir/dispatch")" 0
 		ok "$name under the shim" "$(status cmp "$dir/plain" "$dir/shim")" 0
 		ok "$name under the shim by pcap_dispatch" "$(status cmp "$dir/plain" "$dir/shim.dispatch")" 0
+		for way in next next_ex; do
+			"${shim[@]}" "$seqhash" -r "$t" --input $way >"$dir/shim.$way"
+			ok "$name under the shim by pcap_$way" "$(status cmp "$dir/plain" "$dir/shim.$way")" 0
+		done
 		"$seqhash" -r "$t" --expire-every-ms 100000 --idle-ms 500 | sort >"$dir/plain"
 		"${shim[@]}" "$seqhash" -r "$t" --expire-every-ms 1 --idle-ms 500 | sort >"$dir/shim"
 		ok "$name with timers" "$(status cmp "$dir/plain" "$dir/shim")" 0
@@ -88,8 +92,9 @@ options()
 	ok "no input" "$(status "$seqhash")" 2
 	ok "two inputs" "$(status "$seqhash" -r "$trace" -i lo)" 2
 	ok "no such file" "$(status "$seqhash" -r "$dir/none")" 1
+	ok "no such way to read" "$(status "$seqhash" -r "$trace" --input none)" 2
 	ok "bad filter" "$(status "$seqhash" -r "$trace" -f "tcp and and")" 1
-	for way in "" --dispatch; do
+	for way in "" --dispatch "--input next" "--input next_ex"; do
 		# shellcheck disable=SC2086
 		ok "-c $way" "$("$seqhash" -r "$trace" -c 1000 $way | wc -l)" 1000
 		# shellcheck disable=SC2086

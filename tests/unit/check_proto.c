@@ -134,6 +134,7 @@ static void fill_record(void)
 			     .type = NF_REC_STATE,
 			     .scope = 2,
 			     .flags = NF_REC_GONE,
+			     .capture = 9,
 			     .move = 1,
 			     .version = 2,
 			     .epoch = 3,
