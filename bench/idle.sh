@@ -1,46 +1,78 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# What the idle shim costs: instructions of stock PRADS over a trace, with and without it.
+# What the idle shim costs: instructions of a stock NF over a trace, with and without it.
 #
-#   idle.sh BUILD [TRACE] [MAX%]      fails if the shim adds more than MAX (default 2)
+#   idle.sh BUILD [TRACE] [MAX%] [NF...]   fails if the shim adds more than MAX (default 2)
 #
 # Start-up cancels out: each way runs over the whole trace and over its first packet, and the
-# difference counts.
+# difference counts. PRADS, the default, is counted with nfxfer linked as well; tcpdump, p0f and
+# softflowd can be named.
 set -euo pipefail
 build=$1
 trace=${2:-$(dirname "$0")/../../shared/traces/campus800.pcap}
 max=${3:-2}
+nfs=("${@:4}")
+[ ${#nfs[@]} -gt 0 ] || nfs=(prads)
 [ -e "$trace" ] || { echo "skip: no $trace"; exit 77; }
+PATH=$PATH:/usr/sbin
 dir=$(mktemp -d)
 helper=
+failed=0
 trap '[ -z "$helper" ] || kill "$helper"; rm -rf "$dir"' EXIT
 tcpdump -nr "$trace" -c 1 -w "$dir/one.pcap" 2>/dev/null
 chmod 755 "$dir"
 chmod 644 "$dir/one.pcap"
 
-# count FILE [VAR=VALUE...]: instructions of PRADS reading FILE
-count()
+# command_of NF FILE: how the NF reads FILE
+command_of()
 {
-	local file=$1
-	shift
-	env "$@" valgrind --tool=callgrind --callgrind-out-file="$dir/cg" \
-		prads -r "$file" -x -l "$dir/log" </dev/null >/dev/null 2>"$dir/err"
-	rm -f "$dir/log"
-	sed -n 's/^.*Collected : //p' "$dir/err"
+	case $1 in
+	prads) command=(prads -r "$2" -x -l "$dir/log") ;;
+	tcpdump) command=(tcpdump -S -n -r "$2") ;;
+	p0f) command=(p0f -r "$2" -o "$dir/log") ;;
+	softflowd) command=(softflowd -r "$2" -d -n 127.0.0.1:9 -p "$dir/pid" -c "$dir/ctl") ;;
+	esac
 }
 
-# judge WHAT COUNT: the difference in percent; fails if it is over the limit
+# count NF FILE [VAR=VALUE...]: instructions of the NF reading FILE
+count()
+{
+	local nf=$1 file=$2 command
+	shift 2
+	command_of "$nf" "$file"
+	env "$@" valgrind --tool=callgrind --vgdb=no --callgrind-out-file=/dev/null \
+		--log-file="$dir/valgrind" "${command[@]}" </dev/null >/dev/null 2>&1
+	rm -f "$dir/log"
+	sed -n 's/^.*Collected : //p' "$dir/valgrind"
+}
+
+# packets NF [VAR=VALUE...]: instructions but for start-up
+packets()
+{
+	local nf=$1
+	shift
+	echo $(($(count "$nf" "$trace" "$@") - $(count "$nf" "$dir/one.pcap" "$@")))
+}
+
+# judge NF WHAT PLAIN COUNT: the difference in percent; noted if it is over the limit
 judge()
 {
-	awk -v a="$plain" -v b="$2" -v what="$1" -v max="$max" 'BEGIN {
+	awk -v nf="$1" -v what="$2" -v a="$3" -v b="$4" -v max="$max" 'BEGIN {
 		pct = 100 * (b - a) / a
-		printf "prads: %d instructions, %s %d: %+.2f %%\n", a, what, b, pct
-		exit pct > max }'
+		printf "%s: %d instructions, %s %d: %+.2f %%\n", nf, a, what, b, pct
+		exit !(a > 0) || pct > max }' || failed=1
 }
 
 shim=(LD_PRELOAD="$build/shim/libnfshim.so" NFSHIM_DIR="$dir" NFSHIM_NAME=idle NFSHIM_LOG=err)
-plain=$(($(count "$trace") - $(count "$dir/one.pcap")))
-judge "with the idle shim" $(($(count "$trace" "${shim[@]}") - $(count "$dir/one.pcap" "${shim[@]}")))
-NFSHIM_LOG=err "$build/xfer/nfxfer" --name idle --dir "$dir" &
-helper=$!
-judge "with nfxfer linked" $(($(count "$trace" "${shim[@]}") - $(count "$dir/one.pcap" "${shim[@]}")))
+for nf in "${nfs[@]}"; do
+	plain=$(packets "$nf")
+	judge "$nf" "with the idle shim" "$plain" "$(packets "$nf" "${shim[@]}")"
+	[ "$nf" = prads ] || continue
+	NFSHIM_LOG=err "$build/xfer/nfxfer" --name idle --dir "$dir" &
+	helper=$!
+	judge "$nf" "with nfxfer linked" "$plain" "$(packets "$nf" "${shim[@]}")"
+	kill "$helper"
+	wait "$helper" || true
+	helper=
+done
+exit $failed

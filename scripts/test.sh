@@ -122,7 +122,7 @@ run_netns_test() {
 	fi
 	before=$(wc -l <"$results")
 	note "$script"
-	NFSHIM_BUILD=$release NFSHIM_BUILD_TEST=$paused NFSHIM_SEED=$seed NFSHIM_FULL=$($full && echo 1 || echo 0) \
+	NFSHIM_BUILD=$release NFSHIM_BUILD_TEST=$paused \
 		"${FIRST[@]}" timeout --kill-after=30 "$seconds" "$ROOT/tests/netns/$script" "${options[@]}" \
 		>"$log" 2>"$log.err" </dev/null || code=$?
 	read_cases "$script" "$log" "$((SECONDS - begin))"
@@ -167,6 +167,8 @@ trap 'touch "$work/failed"; exit 130' INT TERM HUP
 
 ! $build || build_both
 note "seed $seed"
+export NFSHIM_SEED=$seed NFSHIM_FULL
+NFSHIM_FULL=$($full && echo 1 || echo 0)
 run_ctest "$release" build
 run_ctest "$paused" build-test
 for script in $(netns_tests); do

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Three instructions before the NF's filter: accept EtherType 0x88b5, else go on. */
+/*
+ * Three instructions before the NF's filter: accept EtherType 0x88b5, else go on. Not for files: a
+ * frame cut off before its type would be rejected there, and it is the NF's to say whether it wants
+ * that one.
+ */
 #include "mark_filter.h"
 
 #include <stdlib.h>
@@ -36,8 +40,8 @@ int nf_mark_filter_set(pcap_t *p, struct bpf_program *prog)
 	struct bpf_program both;
 	int rc;
 
-	if (!prog || !prog->bf_insns || !c || nf_inert || nf_real.pcap_datalink(p) != DLT_EN10MB ||
-	    keep_own(c, prog) < 0)
+	if (!prog || !prog->bf_insns || !c || nf_inert || nf_real.pcap_file(p) ||
+	    nf_real.pcap_datalink(p) != DLT_EN10MB || keep_own(c, prog) < 0)
 		return nf_real.pcap_setfilter(p, prog);
 	both.bf_len = prog->bf_len + n;
 	both.bf_insns = malloc(both.bf_len * sizeof(*both.bf_insns));
