@@ -110,12 +110,12 @@ install_packages() {
 	fi
 }
 
-BUILD_PACKAGES=(cmake ninja-build gcc libc6-dev pkg-config libpcap-dev libprotobuf-c-dev
+BUILD_PACKAGES=(cmake ninja-build gcc g++ libc6-dev pkg-config libpcap-dev libprotobuf-c-dev
 	protobuf-c-compiler uthash-dev libjansson-dev libinih-dev libnftables-dev check)
 LAB_PACKAGES=(iproute2 ethtool nftables tcpreplay tcpdump prads procps python3)
 # shellcheck disable=SC2034 # for those who source this
 TEST_PACKAGES=("${BUILD_PACKAGES[@]}" "${LAB_PACKAGES[@]}" valgrind strace binutils
-	g++ gdb p0f softflowd ngrep darkstat libndpi-bin argus-server)
+	gdb p0f softflowd ngrep darkstat libndpi-bin argus-server)
 # shellcheck disable=SC2034
 DEMO_PACKAGES=("${BUILD_PACKAGES[@]}" "${LAB_PACKAGES[@]}" nginx-light)
 
