@@ -33,6 +33,10 @@ class Nf:
 P0F_CLOCKS = [(rb"\[[^\n]*mod=(host change|ip sharing)[^\n]*\n", b""),
               (rb"(?s)\.-\[[^\n]*\((host change|ip sharing)\) \]-.*?`----\n\n?", b"")]
 
+# The status record at the end, the times of the one at the beginning, and warnings carry the time of day.
+ARGUS_CLOCKS = [(rb"(?s)\x830\0 .{124}\Z", b"(status)"), (rb"(?s)CLCK....", b"(time)"),
+                (rb"ArgusWarning: \d+ \w+ \d+ [\d:.]+", b"ArgusWarning: (time)")]
+
 NFS = [
     Nf("prads", ["prads", "-r", "{trace}", "-l", "assets"], ["assets"]),
     Nf("prads-x", ["prads", "-r", "{trace}", "-x", "-l", "assets"], ["assets"],
@@ -49,7 +53,7 @@ NFS = [
     Nf("ndpiReader", ["ndpiReader", "-i", "{trace}", "-v", "2", "-C", "flows.csv"],
        varies=[(rb"(Setup Time|Packet Processing Time|nDPI throughput):.*", rb"\1")],
        note="the main thread prints all at the end"),
-    Nf("argus", ["argus", "-r", "{trace}", "-w", "out.argus"], varies=[(rb"(?s)CLCK....", b"(time)"), (rb"(?s).{128}\Z", b"(status)")],
+    Nf("argus", ["argus", "-r", "{trace}", "-w", "out.argus"], varies=ARGUS_CLOCKS,
        note="a thread of its own writes the records, later"),
 ]
 SAMPLES = [

@@ -12,7 +12,8 @@ PATH_CALLS = ("rename renameat renameat2 unlink unlinkat link linkat symlink sym
 FLAG_CALLS = {"open": r"O_CREAT|O_TRUNC", "openat": r"O_CREAT|O_TRUNC", "openat2": r"O_CREAT|O_TRUNC",
               "mmap": r"PROT_WRITE.*MAP_SHARED(?!.*MAP_ANONYMOUS)", "clone": r"^(?!.*CLONE_THREAD)", "clone3": r"^(?!.*CLONE_THREAD)"}
 CALLS = FD_CALLS + list(TARGET_CALLS) + PATH_CALLS + list(FLAG_CALLS)
-STRACE = ["strace", "-f", "-ff", "--seccomp-bpf", "-ttt", "-yy", "-s", "64", "-e", "signal=none", "-e", "trace=" + ",".join("?" + c for c in CALLS)]
+STRACE = ["strace", "-f", "-ff", "--seccomp-bpf", "-ttt", "-yy", "-s", "64", "-e", "signal=none",
+          "-e", "trace=" + ",".join("?" + c for c in CALLS)]
 
 LINE = re.compile(r"^(\d+\.\d+) (\w+)\((.*)\)\s+= (-?\d+|\?)")
 EDGE = re.compile(r'^-1, "judge: (open|close) (\d+)\.(\d+)"')
