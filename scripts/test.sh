@@ -83,7 +83,7 @@ run_ctest() {
 	local dir=$1 name=$2 xml=$work/$2.xml select=()
 	[ -z "$pattern" ] || select=(-R "$pattern")
 	note "ctest in $dir"
-	ctest --test-dir "$dir" -j "$(nproc)" --output-on-failure --timeout 600 "${select[@]}" \
+	CK_TIMEOUT_MULTIPLIER=10 ctest --test-dir "$dir" -j "$(nproc)" --output-on-failure --timeout 600 "${select[@]}" \
 		--output-junit "$xml" >"$work/$name.ctest.log" 2>&1 || tail -n 60 "$work/$name.ctest.log" >&2
 	if [ -s "$xml" ]; then
 		read_junit "$xml" "$name" >>"$results"
