@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Clients of two pods, and the name server that they ask. Used by record.sh.
+"""Clients of two pods, and the name server that they ask. Used by record.sh; live_clients.py has others.
 
     clients.py run --seed N --seconds S     clients; prints how many connections and requests
     clients.py serve                        the name server on port 53
@@ -38,32 +38,40 @@ def bucket(client, port, server, service, proto):
             proto) % 2**32 % 31337
 
 
-class Job:
-    """One connection or query: who, when and how, all drawn before anything starts."""
+class Pair:
+    """Who asks whom, from which port, as whom."""
 
     used = set()
 
-    def __init__(self, rng, number, seconds, service=80):
-        pod, six = PODS[number % 2], rng.random() < 0.1
-        self.client = pick(rng, pod["clients"][six], CLIENTS)
-        self.server = pick(rng, pod["servers"][six], SERVERS)
+    def __init__(self, rng, number, service=80):
+        pod, self.six = PODS[number % 2], rng.random() < 0.1
+        self.client = pick(rng, pod["clients"][self.six], CLIENTS)
+        self.server = pick(rng, pod["servers"][self.six], SERVERS)
         self.service = service
         self.port = rng.randrange(32768, 61000)
         while not self.is_alone():
             self.port = rng.randrange(32768, 61000)
-        self.begin = rng.uniform(0, 0.3) * seconds
-        self.end = rng.uniform(0.7, 1.0) * seconds
         self.agent = rng.choice(AGENTS)
-        self.requests = sorted((rng.uniform(self.begin, self.end), rng.choice(FILES))
-                               for _ in range(rng.randrange(8, 16)))
 
     def is_alone(self):
+        """Neither in a bucket with another nor at a port that the system has not let go of yet."""
         proto = {80: socket.IPPROTO_TCP, 53: socket.IPPROTO_UDP}[self.service]
-        place = bucket(self.client, self.port, self.server, self.service, proto)
-        if place in self.used:
+        places = {bucket(self.client, self.port, self.server, self.service, proto), (self.client, self.port)}
+        if places & self.used:
             return False
-        self.used.add(place)
+        self.used |= places
         return True
+
+
+class Job(Pair):
+    """One connection or query: who, when and how, all drawn before anything starts."""
+
+    def __init__(self, rng, number, seconds, service=80):
+        super().__init__(rng, number, service)
+        self.begin = rng.uniform(0, 0.3) * seconds
+        self.end = rng.uniform(0.7, 1.0) * seconds
+        self.requests = sorted((rng.uniform(self.begin, self.end), rng.choice(FILES))
+                               for _ in range(rng.randrange(8, 16)))
 
     def shorten(self, rng, seconds):
         self.begin = rng.uniform(0, 0.9) * seconds
@@ -76,17 +84,23 @@ async def at(start, when):
     await asyncio.sleep(max(0.0, start + when - asyncio.get_running_loop().time()))
 
 
-async def get(reader, writer, job, name):
-    text = "GET /%s HTTP/1.1\r\nHost: %s\r\nUser-Agent: %s\r\n\r\n" % (name, "www.example", job.agent)
+async def connect(pair):
+    return await asyncio.open_connection(pair.server, pair.service, local_addr=(pair.client, pair.port))
+
+
+async def get(reader, writer, pair, name):
+    text = "GET /%s HTTP/1.1\r\nHost: %s\r\nUser-Agent: %s\r\n\r\n" % (name, "www.example", pair.agent)
     writer.write(text.encode())
     head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
     length = int(head.split("content-length:")[1].split("\r\n")[0])
-    await reader.readexactly(length)
+    body = await reader.readexactly(length)
+    if not head.startswith("http/1.1 200 ") or body != body[:1] * length:
+        raise ValueError("%s of %s: not what is there: %s" % (name, pair.server, head.splitlines()[0]))
 
 
 async def browse(job, start):
     await at(start, job.begin)
-    reader, writer = await asyncio.open_connection(job.server, job.service, local_addr=(job.client, job.port))
+    reader, writer = await connect(job)
     for when, name in job.requests:
         await at(start, when)
         await get(reader, writer, job, name)
@@ -105,14 +119,20 @@ class Answer(asyncio.DatagramProtocol):
             self.got.set_result(data)
 
 
-async def ask(job, start):
-    await at(start, job.begin)
+async def query(pair):
     transport, protocol = await asyncio.get_running_loop().create_datagram_endpoint(
-        Answer, local_addr=(job.client, job.port), remote_addr=(job.server, job.service))
+        Answer, local_addr=(pair.client, pair.port), remote_addr=(pair.server, pair.service))
     name = b"".join(bytes([len(p)]) + p for p in (b"www", b"example")) + b"\0"
     transport.sendto(struct.pack("!HHHHHH", 7, 0x0100, 1, 0, 0, 0) + name + struct.pack("!HH", 1, 1))
-    await asyncio.wait_for(protocol.got, 5)
-    transport.close()
+    try:
+        await asyncio.wait_for(protocol.got, 5)
+    finally:
+        transport.close()
+
+
+async def ask(job, start):
+    await at(start, job.begin)
+    await query(job)
     return 1
 
 

@@ -4,8 +4,8 @@
 
     demo.py [--full] [--seed N] [--case PATTERN] [--list]
 
-Without --full: one plain run and one that is ended by a signal at a moment drawn by the seed. With it
-also a given trace, wrong options, and runs that are broken from outside, each of which must be found out.
+Without --full: wrong options, one plain run and one --live, and one of each that is ended by a signal at a moment drawn
+by the seed. With it also a given trace, and runs that are broken from outside, each of which must be found out.
 """
 import argparse
 import json
@@ -24,7 +24,8 @@ from harness import CAMPUS, POD, ROOT, Failure, Invalid, wait_for
 DEMO = os.path.join(ROOT, "scripts/demo.sh")
 MARKER = "NFSHIM_TEST_MARKER"
 # Packets that the machine lost say nothing about the demo.
-LOST = re.compile(r"lost [\d,]+ packets? before|the capture of \w+ got|the recording lost packets")
+LOST = re.compile(r"lost [\d,]+ packets? before|the capture of \w+ got|the recording lost packets|INVALID \(seed")
+LIVE = ("--live", "--clients", "100", "--seconds", "6")
 
 
 class Run:
@@ -72,10 +73,17 @@ class Run:
                     line = f.read().replace(b"\0", b" ").decode(errors="replace")
             except OSError:
                 continue
-            if ours and line:
+            if line and (ours or line.startswith("nginx: ") and self.is_open_in(pid)):
                 found[int(pid)] = line
         self.seen |= set(found)
         return found
+
+    def is_open_in(self, pid):
+        """Our files, in a process whose title took the place of its environment."""
+        try:
+            return any(os.readlink("/proc/%s/fd/%s" % (pid, fd)).startswith(self.tmp) for fd in os.listdir("/proc/%s/fd" % pid))
+        except OSError:
+            return False
 
     def namespaces(self):
         """Those whose name has the process id of one of ours."""
@@ -115,12 +123,12 @@ class Run:
 
 
 def invalid_if_lost(report):
-    if report["faults"] and any(LOST.search(f) for f in report["faults"]):
+    if report.get("invalid") or any(LOST.search(f) for f in report["faults"]):
         raise Invalid("; ".join(report["faults"])[:400])
 
 
-def exact(*options):
-    """Exit 0, two moves with flows, nothing missing or extra."""
+def exact(*options, more=None):
+    """Exit 0, two moves with flows, nothing missing or extra; what @more wants of report and screen."""
     with Run("--json", *options) as r:
         code, said = r.wait(), r.text(r.err)
         if LOST.search(said) and code:
@@ -139,9 +147,25 @@ def exact(*options):
                       "held and [0-9,]+ buffered"):
             if not re.search(words, said):
                 raise Failure("the screen does not show '%s'" % words)
+        if more:
+            more(o, said)
         r.check_left()
         return "%s flows in %s ms, %d and %d lines exact" % (
             [m["flows"] for m in moves], [round(m["total_ms"]) for m in moves], o["connections"]["lines"], o["assets"]["lines"])
+
+
+def live(*options):
+    """Exact, and several connections of every client lived on without an error."""
+    def no_client_noticed(o, said):
+        c = o["clients"]
+        steady = [int(n) for n in re.findall(r"meanwhile ([0-9]+) connections open, .* 0 client errors$", said, re.M)]
+        if c["errors"] or not c["done"] or c["requests"] < c["count"] or not c["ipv6"]:
+            raise Failure("clients: %s" % c)
+        if len(steady) != 2 or min(steady) < c["count"] * 0.7:
+            raise Failure("%s connections open at the moves: %s" % (steady, said[-1200:]))
+        if o["packets"]["ids2"] == 0:
+            raise Failure("ids2 got nothing: %s" % o["packets"])
+    return exact(*LIVE, *options, more=no_client_noticed)
 
 
 # ---- ended by a signal ----
@@ -159,9 +183,18 @@ MOMENTS = {
 }
 
 
-def ended(name, sig, group):
-    with Run("--json", "--seed", "1") as r:
-        r.when(name, lambda: MOMENTS[name](r))
+LIVE_MOMENTS = {
+    "hosts": lambda r: r.find(r"live-hosts\.sh up"),
+    "servers": lambda r: r.find(r"^nginx"),
+    "clients": lambda r: r.find(r"live_clients\.py"),
+    "moving": MOMENTS["moving"],
+    "judging": MOMENTS["judging"],
+}
+
+
+def ended(name, sig, group=False, moments=MOMENTS, options=()):
+    with Run("--json", "--seed", "1", *options) as r:
+        r.when(name, lambda: moments[name](r))
         (os.killpg if group else os.kill)(r.p.pid, sig)
         code = r.wait()
         if code != 130:
@@ -210,14 +243,52 @@ def nf_killed():
         return fault(r, "connections differ from the reference")
 
 
+def divert(r, where):
+    """Until the controller writes its rules anew."""
+    ns = next(n for n in r.namespaces() if n.endswith("-sw"))
+    subprocess.run(["ip", "netns", "exec", ns, "nft", "insert", "rule", "netdev", "nfshim", "classify",
+                    "ip saddr 10.20.0.0/21 " + where], check=True)
+
+
 def state_left_behind():
     """Somebody routes a pod to ids2 in the switch, so that its flows arrive there without their state."""
     with Run("--json", "--seed", "1") as r:
         r.when("traffic", lambda: traffic_flows(r))
-        ns = next(n for n in r.namespaces() if n.endswith("-sw"))
-        subprocess.run(["ip", "netns", "exec", ns, "nft", "insert", "rule", "netdev", "nfshim", "classify",
-                        "ip saddr 10.20.0.0/21 dup to swr fwd to sw2"], check=True)
+        divert(r, "dup to swr fwd to sw2")
         return fault(r, "(connections|assets) differ from the reference")
+
+
+def traffic_moves(r):
+    """A live demo whose first move has been."""
+    r.when("the first move", lambda: "moved ids1 -> ids2" in r.text(r.err))
+
+
+def live_server_killed():
+    """What clients notice is a fault, whatever the NFs print."""
+    with Run("--json", "--seed", "1", *LIVE) as r:
+        traffic_moves(r)
+        for process in ("master", "worker"):
+            os.kill(r.find("^nginx: " + process), signal.SIGKILL)
+        return fault(r, "client errors: ")
+
+
+def live_state_left_behind():
+    with Run("--json", "--seed", "1", *LIVE) as r:
+        traffic_moves(r)
+        divert(r, "dup to swr fwd to sw1")  # while the state is at ids2
+        return fault(r, "(connections|assets) differ from the reference")
+
+
+def live_copies_lost():
+    """The reference misses what the others got: the run says nothing, and that is not OK."""
+    with Run("--json", "--seed", "1", *LIVE) as r:
+        r.when("clients", lambda: LIVE_MOMENTS["clients"](r))
+        divert(r, "tcp dport 80 limit rate 1/second fwd to sw1")
+        code, said, o = r.wait(), r.text(r.err), r.report()
+        if code != 1 or o["ok"] or not o["invalid"] or not re.search(r"^INVALID \(seed 1\): the machine lost packets", said, re.M):
+            raise Failure("exit %d, invalid %s: %s" % (code, o.get("invalid"), said[-400:]))
+        r.check_left()
+        return "exit 1: " + "; ".join(o["invalid"])[:160]
 
 
 # ---- options ----
@@ -225,7 +296,9 @@ def state_left_behind():
 def options():
     wrong = [(("--frob",), "unknown argument '--frob'.*--help"), (("--pps", "many"), "number from 1"), (("--pps", "0"), "number from 1"),
              (("--seed", "x"), "takes a number"), (("--trace",), "needs a file"), (("--space", ""), "needs a flow space"),
-             (("--trace", "/absent.pcap"), "no such file"), (("--trace", "/bin/true"), "Say --space")]
+             (("--trace", "/absent.pcap"), "no such file"), (("--trace", "/bin/true"), "Say --space"),
+             (("--live", "--trace", CAMPUS), "no --trace"), (("--live", "--pps", "9"), "no --pps"), (("--clients", "30"), "go with --live"),
+             (("--live", "--clients", "19"), "from 20"), (("--live", "--seconds", "41"), "from 4 to 40")]
     for argv, words in wrong:
         with Run(*argv) as r:
             code, said = r.wait(), r.text(r.err)
@@ -246,7 +319,13 @@ def campus():
 def cases(seed):
     all_cases = {"plain": lambda: exact("--seed", str(seed)), "options": options}
     for name in MOMENTS:
-        all_cases["term-" + name] = lambda name=name: ended(name, signal.SIGTERM, False)
+        all_cases["term-" + name] = lambda name=name: ended(name, signal.SIGTERM)
+    all_cases["live"] = lambda: live("--seed", str(seed))
+    for name in LIVE_MOMENTS:
+        all_cases["live-term-" + name] = lambda name=name: ended(name, signal.SIGTERM, False, LIVE_MOMENTS, LIVE)
+    all_cases["live-interrupt"] = lambda: ended("clients", signal.SIGINT, True, LIVE_MOMENTS, LIVE)
+    all_cases.update({"live-server-killed": live_server_killed, "live-state-left-behind": live_state_left_behind,
+                      "live-copies-lost": live_copies_lost})
     all_cases["interrupt-traffic"] = lambda: ended("traffic", signal.SIGINT, True)
     all_cases["hangup-recording"] = lambda: ended("recording", signal.SIGHUP, True)
     all_cases.update({"campus800": campus, "packets-lost": packets_lost, "helper-killed": helper_killed, "nf-killed": nf_killed,
@@ -283,7 +362,8 @@ def main():
     every = cases(args.seed)
     names = [n for n in every if re.search(args.case, n)]
     if not args.full and not args.case:
-        names = ["plain", "options", "term-" + random.Random(args.seed).choice(list(MOMENTS))]
+        draw = random.Random(args.seed)
+        names = ["plain", "live", "options", "term-" + draw.choice(list(MOMENTS)), "live-term-" + draw.choice(list(LIVE_MOMENTS))]
     if args.list:
         print("\n".join(names))
         return 0
