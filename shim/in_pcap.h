@@ -15,11 +15,15 @@ struct nf_capture {
 	int fd;		      /* selectable, -1 for a file */
 	bool has_filter;
 	struct bpf_program own; /* the NF's filter as it gave it */
-	unsigned marks;		/* MARK-like frames kept from the NF */
+	unsigned marks;		/* MARK-like and tagged frames kept from the NF */
+	bool tags;		/* its filter lets tagged frames through */
+	int asked;		/* snaplen that the NF asked for, 0: unknown */
 };
 
 /* The input call of this thread, NULL outside. */
 extern __thread struct nf_sink *nf_sink_now __attribute__((tls_model("initial-exec")));
+
+extern __thread bool nf_opening __attribute__((tls_model("initial-exec"))); /* in pcap_open_live */
 
 struct nf_capture *nf_capture_find(const pcap_t *p, bool add);
 bool nf_capture_fd(int fd);	     /* is it one of the NF's capture descriptors? */

@@ -16,6 +16,7 @@
 
 #include "engine.h"
 #include "in_pcap.h"
+#include "inject.h"
 #include "link.h"
 #include "move.h"
 #include "real.h"
@@ -67,7 +68,7 @@ static bool packets_wait(void)
 	int err;
 	const struct nf_rec *r = l ? nf_ring_peek(l->in, &hdr, &payload, &err) : NULL;
 
-	return (r && nf_dst_wants_sink(r)) || nf_dst_can_give();
+	return (r && nf_dst_wants_sink(r) && !nf_inject_awaits(r, payload)) || nf_dst_can_give();
 }
 
 /* @s is NULL outside an input call. */

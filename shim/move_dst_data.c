@@ -5,6 +5,7 @@
 
 #include "evlog.h"
 #include "flow.h"
+#include "inject.h"
 #include "move_dst.h"
 #include "pause.h"
 #include "provider.h"
@@ -236,7 +237,10 @@ void nf_dst_data(const struct nf_rec *r, const uint8_t *payload, struct nf_sink 
 			on_state_shared(r, payload);
 		break;
 	case NF_REC_CLONE:
-		on_clone(r, payload, s);
+		if (r->flags & NF_REC_WIRE)
+			nf_inject_clone(r, payload, s);
+		else
+			on_clone(r, payload, s);
 		break;
 	case NF_REC_BARRIER:
 		nf_move.barrier = true;
