@@ -73,25 +73,33 @@ here() { # in the NF's namespace
 exists() { here test -e "/sys/class/net/$1"; }
 mtu_of() { here cat "/sys/class/net/$1/mtu"; }
 
+# What the kernel was built without needs no switching off.
+set_if_there() {
+	local file=$1 value=$2
+	here sh -c "[ ! -e $file ] || echo $value >$file" || die "cannot write $file"
+}
+
 add_bridge() {
-	here ip link add "$BRIDGE" address "$MAC" type bridge stp_state 0 forward_delay 0 \
-		ageing_time 0 mcast_snooping 0 vlan_filtering 0 \
-		nf_call_iptables 0 nf_call_ip6tables 0 nf_call_arptables 0
+	local at=/sys/class/net/$BRIDGE/bridge f
+	here ip link add "$BRIDGE" address "$MAC" type bridge stp_state 0 ageing_time 0
 	here ip link set "$BRIDGE" arp off multicast off
+	for f in multicast_snooping vlan_filtering nf_call_iptables nf_call_ip6tables nf_call_arptables; do
+		set_if_there "$at/$f" 0
+	done
 }
 
 # br_netfilter, where it is loaded, drops packets with a bad checksum.
 no_filters() {
 	local f
 	for f in /proc/sys/net/bridge/bridge-nf-call-{ip,ip6,arp}tables; do
-		here sh -c "[ ! -e $f ] || echo 0 >$f" || die "cannot write $f"
+		set_if_there "$f" 0
 	done
 }
 
 # A namespace may hold devices that speak IPv6; these must not.
 no_ipv6() {
-	local f=/proc/sys/net/ipv6/conf/$1
-	here sh -c "[ ! -e $f ] || { echo 0 >$f/accept_ra; echo 1 >$f/disable_ipv6; }"
+	set_if_there "/proc/sys/net/ipv6/conf/$1/accept_ra" 0
+	set_if_there "/proc/sys/net/ipv6/conf/$1/disable_ipv6" 1
 }
 
 set_up_end() {
@@ -106,7 +114,7 @@ set_up_end() {
 # A port learns nothing, floods what comes in elsewhere, and keeps no address for the bridge itself.
 set_up_port() {
 	local dev=$1 mac
-	here ip link set "$dev" master "$BRIDGE"
+	here ip link set "$dev" promisc on master "$BRIDGE"
 	here bridge link set dev "$dev" learning off flood on mcast_flood on bcast_flood on
 	here ip link set "$dev" type bridge_slave group_fwd_mask "$FORWARD_ALL"
 	mac=$(here cat "/sys/class/net/$dev/address")
@@ -168,6 +176,8 @@ up() {
 	no_way_back "$eth_in"
 	no_way_back vethP2Pbr
 	here bridge fdb del "$MAC" dev "$BRIDGE" self 2>/dev/null || true
+	offloads_off here "$eth_in"
+	[ -z "$cpu" ] || pin_device here "$eth_in" "$cpu"
 	here ip link set "$BRIDGE" up
 	wait_until 10 is_complete || die "the bridge did not come up"
 	trap - EXIT INT TERM HUP
