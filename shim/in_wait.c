@@ -105,6 +105,8 @@ static int serve(struct pollfd *fds, nfds_t n, int timeout, const sigset_t *mask
 			empty_doorbell();
 			rc--;
 		}
+		if (rc == 0)
+			nf_inject_quiet();
 		memcpy(fds, all, n * sizeof(*fds));
 		if (!s && packets_wait())
 			return pretend_readable(fds, n);

@@ -7,9 +7,10 @@
 
 #include "move_dst.h"
 
-#define EARLY	  2048	     /* frames that may wait for their turn; the helper has fewer out */
-#define ASK_NS	  100000000u /* a frame has not come */
-#define ASK_MOST  50
+#define EARLY	  2048	      /* frames that may wait for their turn; the helper has fewer out */
+#define ASK_NS	  100000000u  /* a frame has not come, and the capture is empty */
+#define ASK_BUSY  1000000000u /* ... or it never is */
+#define ASK_MOST  20
 #define GOT_EVERY 32
 #define MOVES	  4  /* whose late frames are known */
 #define TWINS	  64 /* frames asked for again, of a move */
@@ -37,6 +38,8 @@ static unsigned begun;
 static struct frame *early[EARLY];
 static uint64_t asked_at; /* ns; 0: not waiting */
 static unsigned asked;
+static bool quiet;	 /* the capture was empty since then */
+static uint64_t highest; /* number that came */
 
 static void clear_early(void)
 {
@@ -51,7 +54,7 @@ void nf_inject_begin(void)
 	now = &moves[begun++ % MOVES];
 	*now = (struct inject){.move = nf_move.id};
 	memcpy(now->key, nf_move.opt.tag, sizeof(now->key));
-	asked_at = asked = 0;
+	asked_at = asked = highest = 0;
 }
 
 void nf_inject_end(void)
@@ -109,6 +112,8 @@ bool nf_inject_frame(const struct pcap_pkthdr *h, const u_char *data)
 		nf_move.stats.forged++;
 		return false;
 	}
+	if (in == now && t.seq > highest)
+		highest = t.seq;
 	if (in == now && !nf_move.failed && t.seq >= in->due && t.seq - in->due < EARLY &&
 	    !early[t.seq % EARLY])
 		keep(&t, data, h->caplen - NF_TAG_LEN);
@@ -136,24 +141,38 @@ static void ask_again(uint64_t seq)
 	nf_report(NF_REC_RESEND, seq, NULL, 0, NULL, 0);
 }
 
+/* Is it time to ask? One that a later frame has overtaken is lost for sure. */
+static bool overdue(uint64_t seq, uint64_t t)
+{
+	if (!asked && highest > seq)
+		return true;
+	if (!asked_at)
+		asked_at = t;
+	return t - asked_at >= (quiet ? ASK_NS : ASK_BUSY);
+}
+
 static void check_wait(uint64_t seq)
 {
 	uint64_t t = nf_now_ns();
 
-	if (asked_at && t - asked_at < ASK_NS)
+	if (!overdue(seq, t))
 		return;
-	if (asked_at && asked == ASK_MOST) {
+	if (asked == ASK_MOST) {
 		nf_move_fail(-ETIMEDOUT,
 			     "a clone sent through the veth bridge did not come, though it was "
 			     "asked for %u times: is the bridge whole, and its MTU large enough?",
 			     asked);
 		return;
 	}
-	if (asked_at) {
-		asked++;
-		ask_again(seq);
-	}
+	asked++;
 	asked_at = t;
+	quiet = false;
+	ask_again(seq);
+}
+
+void nf_inject_quiet(void)
+{
+	quiet = true;
 }
 
 bool nf_inject_awaits(const struct nf_rec *r, const uint8_t *payload)

@@ -23,6 +23,8 @@ void nf_inject_end(void);
 bool nf_inject_frame(const struct pcap_pkthdr *h, const u_char *data);
 /* Is @r a clone whose frame has not come? Asks for it again when it is time. */
 bool nf_inject_awaits(const struct nf_rec *r, const uint8_t *payload);
+/* The capture has no more packets. */
+void nf_inject_quiet(void);
 /* Such a clone, whose turn it is. */
 void nf_inject_clone(const struct nf_rec *r, const uint8_t *payload, struct nf_sink *s);
 
