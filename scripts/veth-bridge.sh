@@ -80,11 +80,11 @@ set_if_there() {
 }
 
 add_bridge() {
-	local at=/sys/class/net/$BRIDGE/bridge f
+	local attributes=/sys/class/net/$BRIDGE/bridge f
 	here ip link add "$BRIDGE" address "$MAC" type bridge stp_state 0 ageing_time 0
 	here ip link set "$BRIDGE" arp off multicast off
 	for f in multicast_snooping vlan_filtering nf_call_iptables nf_call_ip6tables nf_call_arptables; do
-		set_if_there "$at/$f" 0
+		set_if_there "$attributes/$f" 0
 	done
 }
 

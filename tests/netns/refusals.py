@@ -416,7 +416,8 @@ def version_controller(lab):
     path = os.path.join(lab.run_dir, "nfctrld.sock")
     before = settled(lab)
     refused(t, "nfctrld", wire.greet(path, NEXT, wire.HELPER, "ids1", listen="127.0.0.1:1"), "nfxfer of ids1 " + VERSION_WORDS)
-    refused(t, "a second helper", wire.greet(path, wire.OURS, wire.HELPER, "ids1", listen="127.0.0.1:1"), "another helper speaks for ids1 already")
+    refused(t, "a second helper", wire.greet(path, wire.OURS, wire.HELPER, "ids1", listen="127.0.0.1:1"),
+            "another helper speaks for ids1 already")
     t.unchanged(before)
     refused(t, "nfctrld", wire.greet(path, NEXT, wire.HELPER, "ids5", listen="127.0.0.1:1"), "nfxfer of ids5 " + VERSION_WORDS)
     reason = lab.instance("ids5")["reason"]

@@ -8,6 +8,7 @@ attacks   frames with marks that are forged, replayed, truncated, cut by fragmen
           of the largest size come into ethIn in the move and after it: the NF's like any others
 lost      each third frame on vethP2Pbr is lost: asked for again, nothing is missing
 cut       all are: the move is aborted, the source is as it was; the next move is exact
+capture   the NF has a filter by length and a short snaplen, which clones pass all the same
 refused   no device at the helper, no room in the NF's capture: refused before anything starts
 All are judged by seqhash against a reference that sees the same frames and never moves.
 """
@@ -20,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 
 from harness import CAMPUS, POD, ROOT, Failure, Invalid, wait_for
 from late import Job, expect, lines
@@ -28,6 +30,7 @@ from pcap import Trace
 PPS = 1500
 MOST_INVALID = 3
 ETHER, TAG, MAGIC = 14, 48, b"NFTW"
+SNAPLEN = 96
 LARGEST = 9000 + ETHER  # of the lab
 
 
@@ -60,6 +63,10 @@ def fragments(frame):
     return [piece(data[:cut], 1, 0), piece(data[cut:], 0, cut)]
 
 
+def numbered(mark, seq):
+    return mark[:16] + struct.pack(">Q", seq) + mark[24:]
+
+
 def strangers(frames):
     """IPv4 packets of flows that nobody has."""
     some = [f for f in frames if f[12:14] == b"\x08\x00" and f[ETHER + 9] in (6, 17) and len(f) < 1400][:8]
@@ -74,7 +81,9 @@ def attacks_on(real, stranger, r):
     out += [flip(f, len(f) - 1 - r.randrange(TAG - 4)) for f in some]  # forged: mark
     out += [flip(f, r.randrange(40, len(f) - TAG)) for f in some if len(f) > 41 + TAG]  # forged: packet
     out += [p + f[-TAG:] for p, f in zip(stranger, some)]  # another packet's mark
-    out += [p + MAGIC + f[-TAG + 4:-8] + r.randbytes(8) for p, f in zip(stranger, some)]
+    coming = len(real)  # numbers that the next clones would have
+    out += [p + numbered(f[-TAG:], coming + i)[:-8] + r.randbytes(8) for i, (p, f) in enumerate(zip(stranger, some))]
+    out += [f[:-TAG] + numbered(f[-TAG:], coming + i) for i, f in enumerate(some)]
     out += [f[:-r.randrange(1, TAG)] for f in some]  # truncated
     out += [p for f in r.sample(v4, 4) for p in fragments(f)]
     out += [f[:12] + b"\x81\x00\x00\x05" + f[12:] for f in some]
@@ -197,6 +206,26 @@ def cut(job):
         return "aborted, then %d clones; %s" % (result["clones"], "; ".join(lab.finish(len(records))))
 
 
+def capture(job):
+    """A filter by length, as long as most packets of the space, and a short snaplen: marks go by both, nothing else does."""
+    records = job.campus.records[:6000]
+    sizes = Counter(len(r) - 16 for r in Trace(job.of_space(job.file("a", records))).records)
+    size = max((n for n in sizes if n > SNAPLEN + TAG), key=lambda n: sizes[n])
+    unwanted = [f.ljust(size + 1, b"x") + MAGIC + job.random.randbytes(TAG - 4) for f in strangers([r[16:] for r in records])]
+    with job.lab(nf_args=["--snaplen", str(SNAPLEN), "-f", "less %d" % size], evlog=False, inject="veth") as lab:
+        path = job.file("unwanted", [record(f) for f in unwanted])
+        code, result = amid(lab, job, "all", records, "--deadline", "60000", "--linger", "600000")
+        expect("the move is done: %s" % result, code == 0 and result["clones"] > 0)
+        for dev in ("swr", "sw2"):
+            lab.replay(path, PPS, dev=dev).wait()
+        texts = lab.finish(len(records) + len(unwanted))
+        said = open(lab.path("ids2.err")).read()
+        took = int(re.search(r"received (\d+)", said).group(1))
+        printed = len(lines(lab, "ids2"))
+        expect("pcap_stats() counts what the NF printed (%d), not marks: %d" % (printed, took), took == printed)
+        return "%d clones, %d bytes of packets up to %d; %s" % (result["clones"], SNAPLEN, size, "; ".join(texts))
+
+
 def refused(job):
     """Each time the reason, nothing at the source, and a move through the ring is as ever."""
     records = job.campus.records[:1500]
@@ -228,7 +257,7 @@ def refused(job):
         return "; ".join(lab.finish(len(records)))
 
 
-CASES = {"attacks": attacks, "lost": lost, "cut": cut, "refused": refused}
+CASES = {"attacks": attacks, "lost": lost, "cut": cut, "capture": capture, "refused": refused}
 
 
 def case(build, name, seed, runs):
@@ -259,7 +288,7 @@ def main():
     args = p.parse_args()
     names = [n for n in CASES if re.search(args.case, n)]
     if not (args.full or args.runs or args.case):
-        names = ["attacks", random.Random(args.seed).choice(["lost", "cut"]), "refused"]
+        names = ["attacks", random.Random(args.seed).choice(["lost", "cut"]), "capture", "refused"]
     if args.list:
         print("\n".join(names))
         return 0
