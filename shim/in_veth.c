@@ -2,13 +2,17 @@
 #include "in_veth.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "inject.h"
 #include "mark_filter.h"
 #include "real.h"
 #include "tag.h"
 
-#define SNAPLEN_MAX 262144 /* libpcap's */
+#define TYPE_OFF     12
+#define VLAN_BYTES   4
+#define TAGGED_ETHER (TYPE_OFF + VLAN_BYTES + 2)
+#define SNAPLEN_MAX  262144 /* libpcap's */
 
 bool nf_veth;
 
@@ -17,11 +21,10 @@ void nf_veth_init(void)
 	nf_veth = getenv("NFSHIM_VETH") != NULL;
 }
 
+/* Whole packets: see mark_filter.c. */
 int nf_veth_snaplen(int asked)
 {
-	if (!nf_veth || nf_inert || asked <= 0)
-		return asked;
-	return asked < SNAPLEN_MAX - (int)NF_TAG_LEN ? asked + (int)NF_TAG_LEN : SNAPLEN_MAX;
+	return nf_veth && !nf_inert && asked > 0 ? SNAPLEN_MAX : asked;
 }
 
 int pcap_set_snaplen(pcap_t *p, int snaplen)
@@ -45,6 +48,24 @@ int pcap_snapshot(pcap_t *p)
 	return c && c->asked > 0 && c->asked < n ? c->asked : n;
 }
 
+/* What the kernel ran the filter on: it had taken the VLAN tag off, which libpcap has put back. */
+static bool wanted(const struct nf_capture *c, const struct pcap_pkthdr *h, const u_char *data)
+{
+	static u_char bare[65536];
+	struct pcap_pkthdr b = *h;
+
+	if (h->caplen < TAGGED_ETHER ||
+	    (memcmp(data + TYPE_OFF, "\x81\x00", 2) && memcmp(data + TYPE_OFF, "\x88\xa8", 2)))
+		return nf_mark_filter_wanted(c, h, data);
+	b.len -= VLAN_BYTES;
+	b.caplen -= VLAN_BYTES;
+	if (b.caplen > sizeof(bare))
+		b.caplen = sizeof(bare);
+	memcpy(bare, data, TYPE_OFF);
+	memcpy(bare + TYPE_OFF, data + TYPE_OFF + VLAN_BYTES, b.caplen - TYPE_OFF);
+	return nf_mark_filter_wanted(c, &b, bare);
+}
+
 bool nf_veth_take(struct nf_sink *s, const struct pcap_pkthdr *h, const u_char *data)
 {
 	struct nf_capture *c = s->capture;
@@ -58,7 +79,7 @@ bool nf_veth_take(struct nf_sink *s, const struct pcap_pkthdr *h, const u_char *
 		nf_engine_safe_point(s);
 		return true;
 	}
-	if (!c || !c->tags || nf_mark_filter_wanted(c, h, data))
+	if (!c || !c->tags || wanted(c, h, data))
 		return false;
 	c->marks++;
 	return true;

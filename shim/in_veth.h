@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * An NF started to be behind a veth bridge (NFSHIM_VETH): its captures leave
- * room for the tag of a clone behind a packet of the size that the NF asked
- * for, and let tagged frames through its filter. The NF sees neither.
+ * An NF started to be behind a veth bridge (NFSHIM_VETH): its captures take
+ * whole packets, so that the tag of a clone is in what was captured, and let
+ * tagged frames through its filter. The NF sees what it asked for.
  */
 #ifndef NF_IN_VETH_H
 #define NF_IN_VETH_H

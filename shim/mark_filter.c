@@ -27,14 +27,26 @@ static int keep_own(struct nf_capture *c, const struct bpf_program *prog)
 	return 0;
 }
 
-/* Does it look at what only the kernel knows, as "vlan" does? Then it cannot be run again here. */
-static bool asks_kernel(const struct bpf_program *prog)
+/* Does it look at what only the kernel knows, as "vlan" does? Then it cannot be run again here. Nor
+ * is one changed that computes how much it takes. */
+static bool stays_as_it_is(const struct bpf_program *prog)
 {
 	for (unsigned i = 0; i < prog->bf_len; i++)
-		if (BPF_CLASS(prog->bf_insns[i].code) == BPF_LD &&
-		    BPF_MODE(prog->bf_insns[i].code) == BPF_ABS && (int32_t)prog->bf_insns[i].k < 0)
+		if (prog->bf_insns[i].code == (BPF_RET | BPF_A) ||
+		    (BPF_CLASS(prog->bf_insns[i].code) == BPF_LD &&
+		     BPF_MODE(prog->bf_insns[i].code) == BPF_ABS &&
+		     (int32_t)prog->bf_insns[i].k < 0))
 			return true;
 	return false;
+}
+
+/* Whole packets: libpcap too runs the filter, on what came at about the time it was set, and the
+ * load of a tag's magic behind what was captured would reject them. */
+static void take_whole(struct bpf_insn *insns, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (insns[i].code == (BPF_RET | BPF_K) && insns[i].k)
+			insns[i].k = SNAP;
 }
 
 int nf_mark_filter_set(pcap_t *p, struct bpf_program *prog)
@@ -59,7 +71,7 @@ int nf_mark_filter_set(pcap_t *p, struct bpf_program *prog)
 	if (!prog || !prog->bf_insns || !c || nf_inert || nf_real.pcap_datalink(p) != DLT_EN10MB ||
 	    keep_own(c, prog) < 0)
 		return nf_real.pcap_setfilter(p, prog);
-	c->tags = nf_veth && !nf_real.pcap_file(p) && !asks_kernel(prog);
+	c->tags = nf_veth && !nf_real.pcap_file(p) && !stays_as_it_is(prog);
 	if (!c->tags)
 		n = MARK_INSNS;
 	both.bf_len = prog->bf_len + n;
@@ -68,6 +80,8 @@ int nf_mark_filter_set(pcap_t *p, struct bpf_program *prog)
 		return nf_real.pcap_setfilter(p, prog);
 	memcpy(both.bf_insns, head, n * sizeof(*head));
 	memcpy(both.bf_insns + n, prog->bf_insns, prog->bf_len * sizeof(*both.bf_insns));
+	if (c->tags)
+		take_whole(both.bf_insns + n, prog->bf_len);
 	rc = nf_real.pcap_setfilter(p, &both);
 	free(both.bf_insns);
 	/* A program at libpcap's limit of length leaves no room: the NF's own must still work. */
