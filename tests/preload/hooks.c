@@ -24,6 +24,15 @@ uint64_t nfshim_test_dropped(void)
 	return sum;
 }
 
+uint64_t nfshim_test_dropped_bytes(void)
+{
+	uint64_t sum = 0;
+
+	for (int i = 0; i < NF_FAMILIES; i++)
+		sum += nf_drop_counts[i].bytes;
+	return sum;
+}
+
 void nfshim_test_arm(const int *sweep)
 {
 	nf_signals_arm(sweep);
