@@ -13,8 +13,9 @@
 #define ASK_BUSY  1000000000u /* ... or it never is */
 #define ASK_MOST  20
 #define GOT_EVERY 32
-#define MOVES	  4  /* whose late frames are known */
-#define TWINS	  64 /* frames asked for again, of a move */
+#define MOVES	  4 /* whose late frames are known */
+#define ASK_BATCH 256
+#define TWINS	  1024 /* frames asked for again, of a move */
 
 struct frame {
 	struct nf_tag tag;
@@ -39,6 +40,7 @@ static unsigned begun;
 static struct frame *early[EARLY];
 static uint64_t asked_at; /* ns; 0: not waiting */
 static unsigned asked;
+static uint64_t asked_to;	      /* what was overtaken was asked for below this number */
 static bool quiet;		      /* the capture was empty since then */
 static unsigned waits_at;	      /* number of that capture */
 static uint64_t highest[NF_CAPTURES]; /* number that came by each */
@@ -56,7 +58,7 @@ void nf_inject_begin(void)
 	now = &moves[begun++ % MOVES];
 	*now = (struct inject){.move = nf_move.id};
 	memcpy(now->key, nf_move.opt.tag, sizeof(now->key));
-	asked_at = asked = 0;
+	asked_at = asked = asked_to = 0;
 	memset(highest, 0, sizeof(highest));
 }
 
@@ -147,10 +149,28 @@ static void ask_again(uint64_t seq)
 	nf_report(NF_REC_RESEND, seq, NULL, 0, NULL, 0);
 }
 
+/* With it for all that are missing before the last that came: one after the other would take a way
+ * there and back for each. */
+static void ask_for_missing(uint64_t seq)
+{
+	uint64_t end = highest[waits_at];
+	unsigned left = ASK_BATCH;
+
+	if (end > seq + EARLY)
+		end = seq + EARLY;
+	do
+		if (!early[seq % EARLY]) {
+			ask_again(seq);
+			left--;
+		}
+	while (++seq < end && left);
+	asked_to = seq;
+}
+
 /* Is it time to ask? One that a later frame has overtaken is lost for sure. */
 static bool overdue(uint64_t seq, uint64_t t)
 {
-	if (!asked && highest[waits_at] > seq)
+	if (!asked && seq >= asked_to && highest[waits_at] > seq)
 		return true;
 	if (!asked_at)
 		asked_at = t;
@@ -173,7 +193,7 @@ static void check_wait(uint64_t seq)
 	asked++;
 	asked_at = t;
 	quiet = false;
-	ask_again(seq);
+	ask_for_missing(seq);
 }
 
 const struct nf_capture *nf_inject_waits_at(void)

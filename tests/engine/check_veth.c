@@ -12,6 +12,7 @@ static const char *const readers[] = {"loop", "next",	"next_ex",
 				      "poll", "select", "epoll"}; /* the last three wait */
 #define READERS 6
 #define WAITERS 3
+#define HOLE	8
 
 static void begin(const char *reader, const char *where)
 {
@@ -102,6 +103,27 @@ START_TEST(lost_frames_are_asked_for)
 }
 END_TEST
 
+/* A hole is asked for at once, not frame by frame. */
+START_TEST(a_hole_is_asked_for)
+{
+	struct nf_rec_stats st;
+
+	trace("0q");
+	begin("loop", "live:nf0");
+	for (unsigned i = 0; i <= HOLE; i++)
+		send_place(0, 1, i + 1, i);
+	send_tagged(0, 1, 900 + HOLE, HOLE);
+	for (unsigned i = 0; i < HOLE; i++)
+		ck_assert_uint_eq(expect(NF_REC_RESEND)->rec.version, i);
+	for (unsigned i = 0; i < HOLE; i++)
+		send_tagged(0, 1, 900 + i, i);
+	nf_gets_clones(HOLE + 1);
+	st = abort_move();
+	ck_assert_uint_eq(st.forged, 0);
+	everything_came();
+}
+END_TEST
+
 /* Both captures of the device see each frame; it is a clone on the one that it names, and nothing
  * on the other, before and behind it in time. */
 START_TEST(two_captures)
@@ -141,5 +163,6 @@ void add_veth_cases(TCase *t)
 	tcase_add_checked_fixture(t, make_link, NULL);
 	tcase_add_loop_test(t, frames_are_clones, 0, READERS);
 	tcase_add_loop_test(t, lost_frames_are_asked_for, 0, READERS);
+	tcase_add_test(t, a_hole_is_asked_for);
 	tcase_add_loop_test(t, two_captures, 0, WAITERS);
 }
