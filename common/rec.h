@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "nfshim_flow.h"
+#include "tag.h"
 
 #define NF_REC_MAX (1u << 20) /* largest record, header included, in bytes */
 
@@ -53,10 +54,15 @@ enum nf_rec_type {
 	NF_REC_FAILED,	   /* version: errno; payload: one sentence of text */
 	NF_REC_LISTED,	   /* (f) version: packets seen by the NF if it says so, else 0 */
 	NF_REC_LIST_END,   /* version: how many */
+
+	/* shim → helper, of clones that travel as frames; version: number of the frame */
+	NF_REC_GOT,    /* D: this one and those before it are reprocessed */
+	NF_REC_RESEND, /* D: it has not come */
 };
 
 enum nf_rec_flag {
 	NF_REC_GONE = 1, /* STATE: removed by the NF at S */
+	NF_REC_WIRE = 2, /* CLONE in an in ring: payload is the number (u64) of a tagged frame */
 };
 
 /* Header of every record. Payload follows; records are padded to 8 bytes in the ring. */
@@ -85,6 +91,8 @@ static inline uint32_t nf_rec_payload(const struct nf_rec *r)
 #define NF_MARK_MAX    16 /* most queues of a path */
 #define NF_MARK_SECRET 16 /* bytes per queue */
 
+enum nf_inject { NF_INJECT_RING, NF_INJECT_VETH };
+
 /* Payload of BEGIN_*: followed by space_len bytes of the space's text, no NUL. */
 struct nf_rec_begin {
 	uint32_t slice_us;     /* a slice of export or import stops after this, microseconds */
@@ -95,7 +103,8 @@ struct nf_rec_begin {
 	uint32_t marks;	       /* S: MARK frames to wait for, one per queue; 1..NF_MARK_MAX */
 	uint8_t mark[NF_MARK_MAX][NF_MARK_SECRET]; /* S: what each must carry */
 	uint32_t space_len;
-	uint32_t zero;
+	uint32_t inject;	 /* D: enum nf_inject, how clones come */
+	uint8_t tag[NF_TAG_KEY]; /* D, veth: the helper's secret, see tag.h */
 };
 
 /* What a move did so far at one shim; all counts since BEGIN. */
@@ -118,6 +127,8 @@ struct nf_rec_stats {
 	uint64_t wait_ns;      /* input waited for ring space in no-drop mode */
 	uint64_t kernel_drops; /* of the capture handle since BEGIN */
 	uint64_t discarded;    /* clones or marks refused (old, malformed, forged) */
+	uint64_t resent;       /* D, veth: frames that had to be asked for again */
+	uint64_t forged; /* D, veth: frames with a false or used tag, given to the NF as they are */
 };
 
 #endif

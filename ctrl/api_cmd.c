@@ -149,6 +149,18 @@ static const struct option_of *option_of(const char *key)
 	return NULL;
 }
 
+static int set_inject(struct nf_move_options *o, json_t *v, char *err, size_t n)
+{
+	const char *how = json_string_value(v);
+
+	if (!how || (strcmp(how, "ring") && strcmp(how, "veth"))) {
+		snprintf(err, n, "inject is ring or veth");
+		return -EINVAL;
+	}
+	o->inject = strcmp(how, "veth") ? NF_INJECT_RING : NF_INJECT_VETH;
+	return 0;
+}
+
 static int set_option(struct nf_move_options *o, const char *key, json_t *v, char *err, size_t n)
 {
 	const struct option_of *of = option_of(key);
@@ -156,6 +168,8 @@ static int set_option(struct nf_move_options *o, const char *key, json_t *v, cha
 			     ? (uint64_t)json_integer_value(v)
 			     : UINT64_MAX;
 
+	if (!strcmp(key, "inject"))
+		return set_inject(o, v, err, n);
 	if (!of || u < of->min || u > of->max) {
 		if (of)
 			snprintf(err, n, "%s is a number from %" PRIu64 " to %" PRIu64, key,

@@ -29,6 +29,7 @@ struct nf_move_options {
 	uint32_t slice_us, slice_flows;
 	uint32_t linger_ms;
 	uint32_t deadline_ms; /* PREPARE to ROUTE */
+	enum nf_inject inject;
 };
 
 extern const struct nf_move_options nf_move_defaults;

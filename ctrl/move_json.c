@@ -118,6 +118,8 @@ static void set_stats(json_t *o, const struct nf_move *m)
 	set(o, "fwd", most(s->fwd, d->fwd));
 	set(o, "kernel_drops", s->kernel_drops + d->kernel_drops);
 	set(o, "discarded", s->discarded + d->discarded);
+	set(o, "resent", d->resent);
+	set(o, "forged", d->forged);
 	set(o, "slices", s->slices);
 	json_object_set_new(o, "wait_ms", json_real((double)s->wait_ns / 1e6));
 	json_object_set_new(o, "slice_max_us",
@@ -130,6 +132,8 @@ json_t *nf_move_result(const struct nf_move *m)
 	json_t *o = json_object();
 
 	set_who(o, m);
+	json_object_set_new(o, "inject",
+			    json_string(m->opt.inject == NF_INJECT_VETH ? "veth" : "ring"));
 	json_object_set_new(o, "reason", json_string(m->reason));
 	set_stats(o, m);
 	json_object_set_new(o, "unfinished", unfinished(m));

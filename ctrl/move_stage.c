@@ -67,6 +67,7 @@ static void begin(struct nf_move *m, enum nf_side side)
 	b->opt.hold_packets = m->opt.hold_packets;
 	b->opt.hold_bytes = m->opt.hold_bytes;
 	b->opt.linger_ms = m->opt.linger_ms;
+	b->opt.inject = m->opt.inject;
 	b->wait_ms = WAIT_MS;
 	if (side == S) {
 		b->opt.marks = m->marks;

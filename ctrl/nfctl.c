@@ -29,6 +29,7 @@ static const char usage[] =
 	"      --hold-packets N --hold-bytes N       packets DST may hold\n"
 	"      --reserve-bytes N     spill of the no-drop phase\n"
 	"      --slice-us US --slice-flows N         work between two packets at SRC\n"
+	"      --inject ring|veth    how DST gets clones: shared memory, or a veth bridge\n"
 	"  moves                 all moves\n"
 	"  show ID               one move in full\n"
 	"  abort ID              abort a move whose route is not set yet\n"
@@ -84,6 +85,7 @@ static const struct option longs[] = {
 	{"reserve-bytes", required_argument, NULL, 1},
 	{"slice-us", required_argument, NULL, 1},
 	{"slice-flows", required_argument, NULL, 1},
+	{"inject", required_argument, NULL, 'i'},
 	{NULL, 0, NULL, 0},
 };
 
@@ -200,6 +202,9 @@ static int parse(int argc, char **argv, struct args *a)
 			rc = take_number(options, longs[at].name, optarg);
 			if (rc)
 				return rc;
+			break;
+		case 'i':
+			json_object_set_new(options, "inject", json_string(optarg));
 			break;
 		case 'h':
 			fputs(usage, stdout);

@@ -273,6 +273,9 @@ static void print_show(const json_t *r)
 	       real(r, "slice_max_us"));
 	printf("input waited %.1f ms, kernel dropped %lld, out of order %lld flows\n",
 	       real(r, "wait_ms"), num(r, "kernel_drops"), num(r, "downgraded"));
+	if (!strcmp(str(r, "inject"), "veth"))
+		printf("through the veth bridge: %lld frames sent again, %lld forged or replayed\n",
+		       num(r, "resent"), num(r, "forged"));
 }
 
 static void print_abort(const json_t *r)

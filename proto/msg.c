@@ -11,8 +11,9 @@
 
 #include "nfshim.pb-c.h"
 
-#define ARENA (16u << 10) /* covers any decoded message but for record payloads, which are copied  \
-			   */
+#define ARENA                                                                                      \
+	(16u << 10) /* covers any decoded message but for record payloads, which are copied        \
+		     */
 #define STATS (sizeof(struct nf_rec_stats) / sizeof(uint64_t))
 
 /* Decoding allocates from here; a record of a megabyte falls back to malloc. */
@@ -101,6 +102,7 @@ static void put_begin(const struct nf_msg_begin *b, Nfpb__Begin *o, ProtobufCBin
 	o->buffer_bytes = b->buffer_bytes;
 	o->reserve_bytes = b->reserve_bytes;
 	o->wait_ms = b->wait_ms;
+	o->inject = b->opt.inject;
 }
 
 static void put_status(const struct nf_msg_status *s, Nfpb__Status *o)
@@ -299,7 +301,8 @@ static int get_begin(const Nfpb__Begin *in, struct nf_msg_begin *b)
 
 	if (in->side != NF_SIDE_SRC && in->side != NF_SIDE_DST)
 		return -EPROTO;
-	if (in->n_mark > NF_MARK_MAX || in->hold_packets > 100000000u)
+	if (in->n_mark > NF_MARK_MAX || in->hold_packets > 100000000u ||
+	    in->inject > NF_INJECT_VETH)
 		return -EPROTO;
 	b->move = in->move;
 	b->side = (enum nf_side)in->side;
@@ -318,6 +321,7 @@ static int get_begin(const Nfpb__Begin *in, struct nf_msg_begin *b)
 	b->opt.hold_packets = in->hold_packets;
 	b->opt.hold_bytes = in->hold_bytes;
 	b->opt.linger_ms = in->linger_ms;
+	b->opt.inject = in->inject;
 	b->buffer_packets = in->buffer_packets;
 	b->buffer_bytes = in->buffer_bytes;
 	b->reserve_bytes = in->reserve_bytes;
@@ -482,6 +486,8 @@ const char *nf_rec_name(enum nf_rec_type t)
 		N(FAILED)
 		N(LISTED)
 		N(LIST_END)
+		N(GOT)
+		N(RESEND)
 #undef N
 	}
 	return "?";

@@ -16,7 +16,7 @@
 
 #include "rec.h"
 
-#define NF_PROTO_VERSION 1
+#define NF_PROTO_VERSION 2
 #define NF_MSG_MAX	 (NF_REC_MAX + 4096) /* largest encoded message, bytes */
 #define NF_NAME_MAX	 64		     /* instance names, with the NUL: [A-Za-z0-9._-]+ */
 #define NF_TEXT_MAX	 1024		     /* reasons, with the NUL */

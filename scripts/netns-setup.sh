@@ -20,6 +20,8 @@
 #
 #   --instances N   number of NFs (default 2)
 #   --reference     with the reference
+#   --veth          eth0 of each NF but the reference is the ethIn of a veth-bridge.sh;
+#                   the NF reads vethNFin
 #   --name PREFIX   of the namespaces (default nfs-lab); letters, digits, '-'
 #   --dir DIR       for the files env and nfctrld.conf (default /run/nfshim-lab/PREFIX)
 #   --cpu N         pin the devices to this CPU (default: the last one)
@@ -33,12 +35,14 @@ set -euo pipefail
 ROOT=$(cd "$(dirname "$(readlink -f "$0")")/.." && pwd)
 # shellcheck source=scripts/lib/common.sh
 . "$ROOT/scripts/lib/common.sh"
+# shellcheck source=scripts/lib/device.sh
+. "$ROOT/scripts/lib/device.sh"
 
 MTU=9000
 QUEUE=10000
 MARK_TYPE=0x88b5
 
-command='' instances=2 reference=false prefix=nfs-lab dir='' cpu='' json=false
+command='' instances=2 reference=false veth=false prefix=nfs-lab dir='' cpu='' json=false
 
 parse_options() {
 	while [ $# -gt 0 ]; do
@@ -46,6 +50,7 @@ parse_options() {
 		up | down | status) command=$1 ;;
 		--instances) needs 'a number' "$@" && instances=$2 && shift ;;
 		--reference) reference=true ;;
+		--veth) veth=true ;;
 		--name) needs 'a prefix' "$@" && prefix=$2 && shift ;;
 		--dir) needs 'a directory' "$@" && dir=$2 && shift ;;
 		--cpu) needs 'a number' "$@" && cpu=$2 && shift ;;
@@ -95,6 +100,8 @@ links() { # namespace device peer-namespace peer-device
 	! $reference || echo "$prefix-sw swr $prefix-ref eth0"
 }
 
+nf_dev() { $veth && echo vethNFin || echo eth0; }
+
 in_ns() {
 	local ns=$1
 	shift
@@ -102,17 +109,6 @@ in_ns() {
 }
 
 # ---- up ----
-
-# The mask of rps_cpus: 32 bits a group, groups from the highest down.
-cpu_mask() {
-	local groups=$((cpu / 32)) mask
-	mask=$(printf '%x' $((1 << (cpu % 32))))
-	while [ "$groups" -gt 0 ]; do
-		mask+=,00000000
-		groups=$((groups - 1))
-	done
-	echo "$mask"
-}
 
 add_namespace() {
 	local ns=$1 f
@@ -123,26 +119,11 @@ add_namespace() {
 	ip -n "$ns" link set lo up
 }
 
-offloads_off() {
-	local ns=$1 dev=$2 feature
-	for feature in gro gso tso tx rx; do
-		in_ns "$ns" ethtool -K "$dev" "$feature" off >/dev/null 2>&1 ||
-			die "cannot switch $feature of $dev in $ns off"
-	done
-}
-
-# RPS to a single CPU: one backlog, so one order, whatever CPU a sender runs on.
-pin_device() {
-	local ns=$1 dev=$2 file=/sys/class/net/$2/queues/rx-0/rps_cpus
-	in_ns "$ns" sh -c "echo $(cpu_mask) >$file" ||
-		die "cannot pin $dev in $ns to CPU $cpu (is CONFIG_RPS missing?)"
-}
-
 set_up_device() {
 	local ns=$1 dev=$2
 	ip -n "$ns" link set "$dev" arp off multicast off promisc on mtu "$MTU" txqueuelen "$QUEUE"
-	offloads_off "$ns" "$dev"
-	pin_device "$ns" "$dev"
+	offloads_off in_ns "$ns" "$dev"
+	pin_device in_ns "$ns" "$dev" "$cpu"
 	ip -n "$ns" link set "$dev" up
 }
 
@@ -157,12 +138,12 @@ add_link() {
 # Count the markers of route changes among the frames that an NF's interface got. Captures have seen
 # a frame when it comes here; behind them nobody needs it, and drops that the device counts are real.
 count_marks() {
-	local ns=$1
+	local ns=$1 dev=$2
 	in_ns "$ns" nft -f - <<-NFT
 		table netdev lab {
 			counter nf_marks { }
 			chain in {
-				type filter hook ingress device "eth0" priority 0; policy drop;
+				type filter hook ingress device "$dev" priority 0; policy drop;
 				ether type $MARK_TYPE counter name "nf_marks"
 			}
 		}
@@ -196,7 +177,8 @@ write_env() {
 	for ((i = 1; i <= instances; i++)); do
 		echo "LAB_NF${i}_NS=$prefix-nf$i"
 	done
-	echo "LAB_NF_DEV=eth0"
+	echo "LAB_NF_DEV=$(nf_dev)"
+	echo "LAB_NF_IN=eth0"
 	if $reference; then
 		echo "LAB_REF_NS=$prefix-ref"
 	fi
@@ -211,9 +193,17 @@ links_are_up() {
 	done < <(links)
 }
 
+bridges_are_up() {
+	local i
+	! $veth || for ((i = 1; i <= instances; i++)); do
+		"$ROOT/scripts/veth-bridge.sh" status --netns "$prefix-nf$i" --in eth0 >/dev/null || return 1
+	done
+	grep -qx "LAB_NF_DEV=$(nf_dev)" "$dir/env"
+}
+
 is_complete() {
 	[ -e "$dir/env" ] && [ -e "$dir/nfctrld.conf" ] &&
-		[ "$(existing)" = "$(namespaces | sort)" ] && links_are_up
+		[ "$(existing)" = "$(namespaces | sort)" ] && links_are_up && bridges_are_up
 }
 
 undo() {
@@ -239,7 +229,13 @@ up() {
 		add_link "${line[@]}"
 	done < <(links)
 	for ns in $(namespaces); do
-		case $ns in *-nf[0-9]* | *-ref) count_marks "$ns" ;; esac
+		case $ns in
+		*-nf[0-9]*)
+			! $veth || "$ROOT/scripts/veth-bridge.sh" up --netns "$ns" --in eth0 --cpu "$cpu"
+			count_marks "$ns" "$(nf_dev)"
+			;;
+		*-ref) count_marks "$ns" eth0 ;;
+		esac
 	done
 	wait_until 10 links_are_up || die "the links did not come up"
 	mkdir -p "$dir"
@@ -309,6 +305,7 @@ status() {
 	if [ -e "$dir/env" ]; then # what was asked for when it was set up
 		instances=$(sed -n 's/^LAB_INSTANCES=//p' "$dir/env")
 		grep -q '^LAB_REF_NS=' "$dir/env" && reference=true
+		grep -qx 'LAB_NF_DEV=vethNFin' "$dir/env" && veth=true
 	fi
 	! is_complete || up=true
 	if $json; then

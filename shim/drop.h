@@ -1,42 +1,86 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Shared by the output families: is this call to be dropped, and count it. */
+/*
+ * What the output families ask: is this call to be dropped? A family drops in
+ * two steps, `if (nf_drop_fd(NF_FN_write, fd)) return nf_dropped(NF_FN_write, n);`
+ * since some only know afterwards how much it was.
+ */
 #ifndef NF_DROP_H
 #define NF_DROP_H
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <sys/types.h>
 #include <sys/uio.h>
 
-#include "fds.h"
 #include "window.h"
 
-static inline bool nf_drop_count(enum nf_family fam)
+enum nf_family {
+	NF_FAM_PACKET,
+	NF_FAM_SOCKET,
+	NF_FAM_FD,
+	NF_FAM_STDIO,
+	NF_FAM_SYSLOG,
+	NF_FAMILIES,
+};
+
+/* NF_FN_write and so on: every output function of the list. */
+enum nf_fn {
+#define FN(ret, name, params)
+#define RF(ret, name, params)
+#define OUT(fam, ret, name, params) NF_FN_##name,
+#include "interpose.list"
+#undef FN
+#undef RF
+#undef OUT
+	NF_FNS
+};
+
+const char *nf_fn_name(enum nf_fn fn);
+enum nf_family nf_fn_family(enum nf_fn fn);
+
+/* Calls in windows, those of them that were dropped, and how many bytes these had. Several
+ * threads may have a window: relaxed atomics. */
+struct nf_drop_count {
+	_Atomic uint64_t calls, dropped, bytes;
+};
+extern struct nf_drop_count nf_drop_counts[NF_FAMILIES];
+
+/* In a window only. */
+bool nf_drop_ask_fd(enum nf_fn fn, int fd);
+bool nf_drop_ask_file(enum nf_fn fn, FILE *f);
+bool nf_drop_ask(enum nf_fn fn);
+
+/* To be dropped: a call that would write to @fd? */
+static inline bool nf_drop_fd(enum nf_fn fn, int fd)
 {
-	atomic_fetch_add_explicit(&nf_dropped_calls[fam], 1, memory_order_relaxed);
-	return true;
+	return nf_dropping() && nf_drop_ask_fd(fn, fd);
 }
 
-/* In the window, on a descriptor whose writes are output. */
-static inline bool nf_drop_fd(enum nf_family fam, int fd)
+/* … to a stream? One without a descriptor (open_memstream, fmemopen, cookies) is the NF's own
+ * memory. */
+static inline bool nf_drop_file(enum nf_fn fn, FILE *f)
 {
-	return nf_dropping() && nf_fd_is_output(fd) && nf_drop_count(fam);
+	return nf_dropping() && nf_drop_ask_file(fn, f);
 }
 
-/* A stream without a descriptor (open_memstream, fmemopen, cookies) is the NF's own memory. */
-bool nf_file_is_output(FILE *f);
-
-static inline bool nf_drop_file(FILE *f)
+/* … to something that is no descriptor of the NF's? */
+static inline bool nf_drop_call(enum nf_fn fn)
 {
-	return nf_dropping() && nf_file_is_output(f) && nf_drop_count(NF_FAM_STDIO);
+	return nf_dropping() && nf_drop_ask(fn);
 }
 
-static inline ssize_t nf_iov_len(const struct iovec *iov, size_t n)
+/* It was dropped, with @n bytes; returns @n. */
+ssize_t nf_dropped(enum nf_fn fn, size_t n);
+
+static inline size_t nf_iov_len(const struct iovec *iov, size_t n)
 {
-	ssize_t sum = 0;
+	size_t sum = 0;
 
 	for (size_t i = 0; i < n; i++)
-		sum += (ssize_t)iov[i].iov_len;
+		sum += iov[i].iov_len;
 	return sum;
 }
 

@@ -19,6 +19,8 @@
 
 #include "evlog.h"
 #include "in_pcap.h"
+#include "in_veth.h"
+#include "inject.h"
 #include "list.h"
 #include "log.h"
 #include "move.h"
@@ -46,6 +48,7 @@ void nf_engine_init(const char *name)
 {
 	strncpy(instance, name, sizeof(instance) - 1);
 	STAILQ_INIT(&nf_move.hold.q);
+	nf_veth_init();
 #ifdef NFSHIM_PAUSE
 	pausing = getenv("NFSHIM_PAUSE_AT") != NULL;
 #endif
@@ -206,6 +209,11 @@ static void refuse(const struct nf_rec *r, int err, const char *why)
 	nf_move = keep;
 }
 
+static bool by_veth(const struct nf_rec *begin)
+{
+	return begin->type == NF_REC_BEGIN_DST && nf_move.opt.inject == NF_INJECT_VETH;
+}
+
 static void begin(const struct nf_rec *r, const uint8_t *payload)
 {
 	const char *why;
@@ -217,6 +225,11 @@ static void begin(const struct nf_rec *r, const uint8_t *payload)
 		return;
 	}
 	rc = take_options(r, payload, err, sizeof(err));
+	if (!rc && by_veth(r)) {
+		why = nf_veth_unfit();
+		rc = why ? -ENOTSUP : 0;
+		strncpy(err, why ? why : "", sizeof(err) - 1);
+	}
 	if (!rc)
 		nf_move.frags = nf_frags_new();
 	if (rc || !nf_move.frags) {
@@ -230,6 +243,8 @@ static void begin(const struct nf_rec *r, const uint8_t *payload)
 	nf_move.began = nf_now_ns();
 	nf_move.drops_at_begin = nf_capture_drops();
 	nf_signals_arm(nf_provider.hooks.sweep_signals);
+	if (by_veth(r))
+		nf_inject_begin();
 	if (nf_move.side == NF_SIDE_SRC)
 		nf_src_begin(r);
 	else
@@ -287,7 +302,7 @@ static bool take_records(struct nf_sink *s)
 	while (current && (r = nf_ring_peek(current->in, &hdr, &payload, &err))) {
 		if (s && nf_sink_full(s))
 			return true;
-		if (!may_take(r, s))
+		if (!may_take(r, s) || nf_inject_awaits(r, payload))
 			return false;
 		dispatch(r, payload, s);
 		if (!current)

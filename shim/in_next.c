@@ -26,7 +26,7 @@ static void keep(u_char *user, const struct pcap_pkthdr *h, const u_char *data)
 
 static int make_room(struct nf_capture *c, pcap_t *p)
 {
-	int snaplen = nf_real.pcap_snapshot(p);
+	int snaplen = pcap_snapshot(p);
 	uint32_t room = snaplen > 0 ? (uint32_t)snaplen : 0;
 	u_char *data;
 

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "engine.h"
+#include "in_veth.h"
 #include "link.h"
 #include "mark_filter.h"
 #include "move.h"
@@ -26,6 +27,7 @@
 #define CAPTURE_MS 20 /* longest read timeout of a capture under the shim */
 
 __thread struct nf_sink *nf_sink_now __attribute__((tls_model("initial-exec")));
+__thread bool nf_opening __attribute__((tls_model("initial-exec")));
 
 static pthread_t packet_thread;
 static struct nf_capture captures[NF_CAPTURES];
@@ -47,7 +49,7 @@ static struct nf_capture *add(const pcap_t *p)
 	c = find(NULL);
 	if (c) {
 		memset(c, 0, sizeof(*c));
-		c->fd = -1;
+		c->fd = c->linktype = -1;
 		c->handle = p;
 	}
 	pthread_mutex_unlock(&lock);
@@ -79,10 +81,18 @@ const char *nf_capture_unfit(void)
 		if (c && c->elsewhere)
 			return "another thread of the NF reads packets, too: only those of the "
 			       "thread that began the input can be moved";
-		if (c && c->linktype != DLT_EN10MB)
+		if (c && c->linktype >= 0 && c->linktype != DLT_EN10MB)
 			return "the capture is not Ethernet: only Ethernet captures can be moved";
 	}
 	return NULL;
+}
+
+bool nf_capture_live(void)
+{
+	for (unsigned i = 0; i < NF_CAPTURES; i++)
+		if (captures[i].handle && captures[i].fd >= 0)
+			return true;
+	return false;
 }
 
 uint64_t nf_capture_drops(void)
@@ -169,10 +179,16 @@ static bool keep_mark(struct nf_sink *s, const struct pcap_pkthdr *h, const u_ch
 void nf_input_packet(u_char *arg, const struct pcap_pkthdr *h, const u_char *data)
 {
 	struct nf_sink *s = (struct nf_sink *)arg;
+	struct pcap_pkthdr own;
 
 	atomic_store_explicit(&nf_packets_seen,
 			      atomic_load_explicit(&nf_packets_seen, memory_order_relaxed) + 1,
 			      memory_order_relaxed);
+	if (__builtin_expect(nf_veth, 0)) {
+		if (nf_veth_take(s, h, data))
+			return;
+		h = nf_veth_clip(s, h, &own);
+	}
 	if (__builtin_expect(nf_mark_filter_hit(data, h->caplen), 0) && keep_mark(s, h, data))
 		return;
 	if (nf_engine_idle()) {
@@ -206,7 +222,7 @@ void nf_input_enter(struct nf_sink *s, pcap_t *p, int cnt, pcap_handler cb, u_ch
 	s->limit = cnt > 0 ? cnt : 0;
 	s->handle = p;
 	s->linktype = nf_real.pcap_datalink(p);
-	s->snaplen = nf_real.pcap_snapshot(p);
+	s->snaplen = pcap_snapshot(p);
 	s->nanosec = nf_real.pcap_get_tstamp_precision(p) == PCAP_TSTAMP_PRECISION_NANO;
 	s->live = nf_real.pcap_file(p) == NULL;
 	s->capture = find_capture(p);
@@ -317,10 +333,15 @@ static int capped(int ms)
 
 pcap_t *pcap_open_live(const char *dev, int snaplen, int promisc, int ms, char *err)
 {
-	pcap_t *p = nf_real.pcap_open_live(dev, snaplen, promisc, capped(ms), err);
+	struct nf_capture *c;
+	pcap_t *p;
 
-	if (p)
-		find_capture(p);
+	nf_opening = true; /* it calls pcap_set_snaplen() */
+	p = nf_real.pcap_open_live(dev, nf_veth_snaplen(snaplen), promisc, capped(ms), err);
+	nf_opening = false;
+	c = p ? find_capture(p) : NULL;
+	if (c)
+		c->asked = snaplen;
 	return p;
 }
 

@@ -11,13 +11,15 @@
 #define NF_CAPTURES 16 /* handles of an NF that are known at once */
 
 struct nf_capture {
-	const pcap_t *handle; /* NULL: free slot */
-	int fd;		      /* selectable, -1 for a file */
-	int linktype;
+	const pcap_t *handle;	/* NULL: free slot */
+	int fd;			/* selectable, -1 for a file */
+	int linktype;		/* -1: not active yet */
 	_Atomic bool elsewhere; /* another thread than the packet thread reads it */
 	bool has_filter;
 	struct bpf_program own; /* the NF's filter as it gave it */
-	unsigned marks;		/* MARK-like frames kept from the NF */
+	unsigned marks;		/* MARK-like and tagged frames kept from the NF */
+	bool tags;		/* its filter lets tagged frames through */
+	int asked;		/* snaplen that the NF asked for, 0: unknown */
 	/* What pcap_next returned last. */
 	struct pcap_pkthdr next_header;
 	u_char *next_data;
@@ -27,6 +29,8 @@ struct nf_capture {
 /* The input call of this thread, NULL outside. */
 extern __thread struct nf_sink *nf_sink_now __attribute__((tls_model("initial-exec")));
 
+extern __thread bool nf_opening __attribute__((tls_model("initial-exec"))); /* in pcap_open_live */
+
 struct nf_capture *nf_capture_find(const pcap_t *p, bool add);
 /* Captures are numbered in the order in which they were opened; the number of none is NF_CAPTURES.
  */
@@ -34,6 +38,7 @@ unsigned nf_capture_number(const struct nf_capture *c);
 struct nf_capture *nf_capture_at(unsigned number); /* NULL: not open */
 /* A sentence why packets of some capture could not be moved, or NULL. */
 const char *nf_capture_unfit(void);
+bool nf_capture_live(void);	     /* is one of them not a file? */
 uint64_t nf_capture_drops(void);     /* by the kernel, all captures; system calls */
 bool nf_capture_fd(int fd);	     /* is it one of the NF's capture descriptors? */
 bool nf_capture_readable(pcap_t *p); /* without waiting */

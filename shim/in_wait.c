@@ -15,6 +15,7 @@
 
 #include "engine.h"
 #include "in_pcap.h"
+#include "inject.h"
 #include "link.h"
 #include "move.h"
 #include "real.h"
@@ -71,8 +72,8 @@ bool nf_wait_mine(void)
 	return !nf_inert && nf_doorbell() >= 0 && nf_input_may_begin();
 }
 
-/* The capture that the next packet of the move is for, -1: none waits. */
-static int wanted(void)
+/* The capture that the next packet of the move is for, if it waits for @w; else -1. */
+static int wanted(const struct nf_wait *w)
 {
 	struct nf_link *l = nf_inert ? NULL : nf_link_get();
 	struct nf_rec hdr;
@@ -85,7 +86,9 @@ static int wanted(void)
 		c = nf_dst_gives_to();
 	else if (r && nf_dst_wants_sink(r))
 		c = nf_capture_at(r->capture);
-	return c ? c->fd : -1;
+	if (!c || c->fd < 0 || !w->has(w, c->fd))
+		return -1;
+	return !nf_dst_can_give() && nf_inject_awaits(r, payload) ? -1 : c->fd;
 }
 
 static int64_t nap(int64_t left, bool more)
@@ -106,16 +109,21 @@ static int look(struct nf_wait *w, int64_t ns)
 static bool safe_point(const struct nf_wait *w, struct nf_sink *s)
 {
 	bool more = nf_engine_safe_point(s);
-	int fd;
 
 	if (s && nf_sink_full(s)) {
 		nf_real.pcap_breakloop(s->handle);
 		return true;
 	}
-	if (s)
-		return more;
-	fd = wanted(); /* another wait's is no reason to hurry */
-	return fd >= 0 ? w->has(w, fd) : more;
+	return more || (!s && wanted(w) >= 0);
+}
+
+/* Where a clone's frame would have come, none did. */
+static void note_silence(const struct nf_wait *w, const struct nf_sink *s)
+{
+	const struct nf_capture *c = nf_inject_waits_at();
+
+	if (c && (s ? s->capture == c : c->fd >= 0 && w->has(w, c->fd)))
+		nf_inject_quiet();
 }
 
 int nf_wait_serve(struct nf_wait *w)
@@ -133,8 +141,10 @@ int nf_wait_serve(struct nf_wait *w)
 			errno = e;
 			return rc;
 		}
-		fd = s ? -1 : wanted();
-		if (fd >= 0 && w->has(w, fd))
+		if (rc == 0)
+			note_silence(w, s);
+		fd = s ? -1 : wanted(w);
+		if (fd >= 0)
 			rc = w->pretend(w, fd, rc);
 		if (rc > 0 || (s && nf_sink_full(s)))
 			return rc;

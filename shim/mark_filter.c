@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Three instructions before the NF's filter: accept EtherType 0x88b5, else go on. Not for files: a
- * frame cut off before its type would be rejected there, and it is the NF's to say whether it wants
- * that one.
+ * Before the NF's filter: accept EtherType 0x88b5 and, behind a veth bridge, tagged frames. Not for
+ * files: a frame cut off before its type would be rejected there, and it is the NF's to say whether
+ * it wants that one.
  */
 #include "mark_filter.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "in_veth.h"
 #include "real.h"
+#include "tag.h"
 
-#define MARK_TYPE 0x88b5
-#define SNAP	  262144
+#define MARK_TYPE  0x88b5
+#define SNAP	   262144
+#define MARK_INSNS 3
 
 static int keep_own(struct nf_capture *c, const struct bpf_program *prog)
 {
@@ -28,31 +31,68 @@ static int keep_own(struct nf_capture *c, const struct bpf_program *prog)
 	return 0;
 }
 
+/* Does it look at what only the kernel knows, as "vlan" does? Then it cannot be run again here. Nor
+ * is one changed that computes how much it takes. */
+static bool stays_as_it_is(const struct bpf_program *prog)
+{
+	for (unsigned i = 0; i < prog->bf_len; i++)
+		if (prog->bf_insns[i].code == (BPF_RET | BPF_A) ||
+		    (BPF_CLASS(prog->bf_insns[i].code) == BPF_LD &&
+		     BPF_MODE(prog->bf_insns[i].code) == BPF_ABS &&
+		     (int32_t)prog->bf_insns[i].k < 0))
+			return true;
+	return false;
+}
+
+/* Whole packets: libpcap too runs the filter, on what came at about the time it was set, and the
+ * load of a tag's magic behind what was captured would reject them. */
+static void take_whole(struct bpf_insn *insns, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (insns[i].code == (BPF_RET | BPF_K) && insns[i].k)
+			insns[i].k = SNAP;
+}
+
 int nf_mark_filter_set(pcap_t *p, struct bpf_program *prog)
 {
 	const struct bpf_insn head[] = {
 		BPF_STMT(BPF_LD + BPF_H + BPF_ABS, 12),
 		BPF_JUMP(BPF_JMP + BPF_JEQ + BPF_K, MARK_TYPE, 0, 1),
 		BPF_STMT(BPF_RET + BPF_K, SNAP),
+		BPF_STMT(BPF_LD + BPF_W + BPF_LEN, 0),
+		BPF_JUMP(BPF_JMP + BPF_JGE + BPF_K, 14 + NF_TAG_LEN, 0, 5),
+		BPF_STMT(BPF_ALU + BPF_SUB + BPF_K, NF_TAG_LEN),
+		BPF_STMT(BPF_MISC + BPF_TAX, 0),
+		BPF_STMT(BPF_LD + BPF_W + BPF_IND, 0),
+		BPF_JUMP(BPF_JMP + BPF_JEQ + BPF_K, NF_TAG_MAGIC, 0, 1),
+		BPF_STMT(BPF_RET + BPF_K, SNAP),
 	};
-	const unsigned n = sizeof(head) / sizeof(head[0]);
 	struct nf_capture *c = nf_capture_find(p, true);
 	struct bpf_program both;
+	unsigned n = sizeof(head) / sizeof(head[0]);
 	int rc;
 
 	if (!prog || !prog->bf_insns || !c || nf_inert || nf_real.pcap_file(p) ||
 	    nf_real.pcap_datalink(p) != DLT_EN10MB || keep_own(c, prog) < 0)
 		return nf_real.pcap_setfilter(p, prog);
+	c->tags = nf_veth && !nf_real.pcap_file(p) && !stays_as_it_is(prog);
+	if (!c->tags)
+		n = MARK_INSNS;
 	both.bf_len = prog->bf_len + n;
 	both.bf_insns = malloc(both.bf_len * sizeof(*both.bf_insns));
 	if (!both.bf_insns)
 		return nf_real.pcap_setfilter(p, prog);
-	memcpy(both.bf_insns, head, sizeof(head));
+	memcpy(both.bf_insns, head, n * sizeof(*head));
 	memcpy(both.bf_insns + n, prog->bf_insns, prog->bf_len * sizeof(*both.bf_insns));
+	if (c->tags)
+		take_whole(both.bf_insns + n, prog->bf_len);
 	rc = nf_real.pcap_setfilter(p, &both);
 	free(both.bf_insns);
 	/* A program at libpcap's limit of length leaves no room: the NF's own must still work. */
-	return rc == 0 ? 0 : nf_real.pcap_setfilter(p, prog);
+	if (rc == 0)
+		return 0;
+	c->tags = false;
+	return nf_real.pcap_setfilter(p, prog);
 }
 
 void nf_mark_filter_forget(struct nf_capture *c)

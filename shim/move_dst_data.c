@@ -6,6 +6,7 @@
 #include "evlog.h"
 #include "flow.h"
 #include "in_pcap.h"
+#include "inject.h"
 #include "move_dst.h"
 #include "pause.h"
 #include "provider.h"
@@ -255,7 +256,11 @@ void nf_dst_data(const struct nf_rec *r, const uint8_t *payload, struct nf_sink 
 			on_state_shared(r, payload);
 		break;
 	case NF_REC_CLONE:
-		if (has_capture(r, s))
+		if (!has_capture(r, s))
+			break;
+		if (r->flags & NF_REC_WIRE)
+			nf_inject_clone(r, payload, s);
+		else
 			on_clone(r, payload, s);
 		break;
 	case NF_REC_BARRIER:

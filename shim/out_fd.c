@@ -12,71 +12,71 @@ ssize_t __pwrite64(int fd, const void *buf, size_t n, off64_t off);
 
 ssize_t write(int fd, const void *buf, size_t n)
 {
-	if (nf_drop_fd(NF_FAM_FD, fd))
-		return (ssize_t)n;
+	if (nf_drop_fd(NF_FN_write, fd))
+		return nf_dropped(NF_FN_write, n);
 	return nf_real.write(fd, buf, n);
 }
 
 ssize_t __write(int fd, const void *buf, size_t n)
 {
-	if (nf_drop_fd(NF_FAM_FD, fd))
-		return (ssize_t)n;
+	if (nf_drop_fd(NF_FN___write, fd))
+		return nf_dropped(NF_FN___write, n);
 	return nf_real.__write(fd, buf, n);
 }
 
 ssize_t pwrite(int fd, const void *buf, size_t n, off_t off)
 {
-	if (off >= 0 && nf_drop_fd(NF_FAM_FD, fd))
-		return (ssize_t)n;
+	if (off >= 0 && nf_drop_fd(NF_FN_pwrite, fd))
+		return nf_dropped(NF_FN_pwrite, n);
 	return nf_real.pwrite(fd, buf, n, off);
 }
 
 ssize_t pwrite64(int fd, const void *buf, size_t n, off64_t off)
 {
-	if (off >= 0 && nf_drop_fd(NF_FAM_FD, fd))
-		return (ssize_t)n;
+	if (off >= 0 && nf_drop_fd(NF_FN_pwrite64, fd))
+		return nf_dropped(NF_FN_pwrite64, n);
 	return nf_real.pwrite64(fd, buf, n, off);
 }
 
 ssize_t __pwrite64(int fd, const void *buf, size_t n, off64_t off)
 {
-	if (off >= 0 && nf_drop_fd(NF_FAM_FD, fd))
-		return (ssize_t)n;
+	if (off >= 0 && nf_drop_fd(NF_FN___pwrite64, fd))
+		return nf_dropped(NF_FN___pwrite64, n);
 	return nf_real.__pwrite64(fd, buf, n, off);
 }
 
 ssize_t writev(int fd, const struct iovec *iov, int n)
 {
-	if (n >= 0 && nf_drop_fd(NF_FAM_FD, fd))
-		return nf_iov_len(iov, (size_t)n);
+	if (n >= 0 && nf_drop_fd(NF_FN_writev, fd))
+		return nf_dropped(NF_FN_writev, nf_iov_len(iov, (size_t)n));
 	return nf_real.writev(fd, iov, n);
 }
 
 ssize_t pwritev(int fd, const struct iovec *iov, int n, off_t off)
 {
-	if (n >= 0 && off >= 0 && nf_drop_fd(NF_FAM_FD, fd))
-		return nf_iov_len(iov, (size_t)n);
+	if (n >= 0 && off >= 0 && nf_drop_fd(NF_FN_pwritev, fd))
+		return nf_dropped(NF_FN_pwritev, nf_iov_len(iov, (size_t)n));
 	return nf_real.pwritev(fd, iov, n, off);
 }
 
 ssize_t pwritev64(int fd, const struct iovec *iov, int n, off64_t off)
 {
-	if (n >= 0 && off >= 0 && nf_drop_fd(NF_FAM_FD, fd))
-		return nf_iov_len(iov, (size_t)n);
+	if (n >= 0 && off >= 0 && nf_drop_fd(NF_FN_pwritev64, fd))
+		return nf_dropped(NF_FN_pwritev64, nf_iov_len(iov, (size_t)n));
 	return nf_real.pwritev64(fd, iov, n, off);
 }
 
 ssize_t pwritev2(int fd, const struct iovec *iov, int n, off_t off, int flags)
 {
-	if (n >= 0 && nf_drop_fd(NF_FAM_FD, fd))
-		return nf_iov_len(iov, (size_t)n);
+	if (n >= 0 && nf_drop_fd(NF_FN_pwritev2, fd))
+		return nf_dropped(NF_FN_pwritev2, nf_iov_len(iov, (size_t)n));
 	return nf_real.pwritev2(fd, iov, n, off, flags);
 }
 
 ssize_t pwritev64v2(int fd, const struct iovec *iov, int n, off64_t off, int flags)
 {
-	if (n >= 0 && nf_drop_fd(NF_FAM_FD, fd))
-		return nf_iov_len(iov, (size_t)n);
+	if (n >= 0 && nf_drop_fd(NF_FN_pwritev64v2, fd))
+		return nf_dropped(NF_FN_pwritev64v2, nf_iov_len(iov, (size_t)n));
 	return nf_real.pwritev64v2(fd, iov, n, off, flags);
 }
 
@@ -87,12 +87,13 @@ static int null_fd(void)
 	return open("/dev/null", O_WRONLY | O_CLOEXEC);
 }
 
-static ssize_t leave(int fd, ssize_t rc)
+static ssize_t leave(enum nf_fn fn, int fd, ssize_t rc)
 {
 	int e = errno;
 
 	nf_real.close(fd);
 	errno = e;
+	nf_dropped(fn, rc < 0 ? 0 : (size_t)rc);
 	return rc;
 }
 
@@ -100,18 +101,18 @@ ssize_t sendfile(int out, int in, off_t *off, size_t n)
 {
 	int fd;
 
-	if (!nf_drop_fd(NF_FAM_FD, out) || (fd = null_fd()) < 0)
+	if (!nf_drop_fd(NF_FN_sendfile, out) || (fd = null_fd()) < 0)
 		return nf_real.sendfile(out, in, off, n);
-	return leave(fd, nf_real.sendfile(fd, in, off, n));
+	return leave(NF_FN_sendfile, fd, nf_real.sendfile(fd, in, off, n));
 }
 
 ssize_t sendfile64(int out, int in, off64_t *off, size_t n)
 {
 	int fd;
 
-	if (!nf_drop_fd(NF_FAM_FD, out) || (fd = null_fd()) < 0)
+	if (!nf_drop_fd(NF_FN_sendfile64, out) || (fd = null_fd()) < 0)
 		return nf_real.sendfile64(out, in, off, n);
-	return leave(fd, nf_real.sendfile64(fd, in, off, n));
+	return leave(NF_FN_sendfile64, fd, nf_real.sendfile64(fd, in, off, n));
 }
 
 ssize_t copy_file_range(int in, off64_t *inoff, int out, off64_t *outoff, size_t n, unsigned flags)
@@ -119,9 +120,9 @@ ssize_t copy_file_range(int in, off64_t *inoff, int out, off64_t *outoff, size_t
 	ssize_t rc;
 	int fd;
 
-	if (!nf_drop_fd(NF_FAM_FD, out) || (fd = null_fd()) < 0)
+	if (!nf_drop_fd(NF_FN_copy_file_range, out) || (fd = null_fd()) < 0)
 		return nf_real.copy_file_range(in, inoff, out, outoff, n, flags);
-	rc = leave(fd, nf_real.sendfile64(fd, in, inoff, n));
+	rc = leave(NF_FN_copy_file_range, fd, nf_real.sendfile64(fd, in, inoff, n));
 	if (rc > 0 && outoff)
 		*outoff += rc;
 	return rc;
@@ -132,14 +133,14 @@ ssize_t splice(int in, off64_t *inoff, int out, off64_t *outoff, size_t n, unsig
 	int fd, e = errno;
 	ssize_t rc;
 
-	if (!nf_drop_fd(NF_FAM_FD, out) || (fd = null_fd()) < 0)
+	if (!nf_drop_fd(NF_FN_splice, out) || (fd = null_fd()) < 0)
 		return nf_real.splice(in, inoff, out, outoff, n, flags);
 	rc = nf_real.splice(in, inoff, fd, NULL, n, flags);
 	if (rc < 0 && errno == EINVAL) { /* not from a pipe, so into a FIFO */
 		errno = e;
 		rc = nf_real.sendfile64(fd, in, inoff, n);
 	}
-	leave(fd, rc);
+	leave(NF_FN_splice, fd, rc);
 	if (rc > 0 && outoff)
 		*outoff += rc;
 	return rc;
@@ -147,7 +148,7 @@ ssize_t splice(int in, off64_t *inoff, int out, off64_t *outoff, size_t n, unsig
 
 ssize_t vmsplice(int fd, const struct iovec *iov, size_t n, unsigned flags)
 {
-	if (nf_drop_fd(NF_FAM_FD, fd))
-		return nf_iov_len(iov, n);
+	if (nf_drop_fd(NF_FN_vmsplice, fd))
+		return nf_dropped(NF_FN_vmsplice, nf_iov_len(iov, n));
 	return nf_real.vmsplice(fd, iov, n, flags);
 }

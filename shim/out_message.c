@@ -13,21 +13,27 @@
 void __vsyslog_chk(int prio, int flag, const char *fmt, va_list ap);
 void __syslog_chk(int prio, int flag, const char *fmt, ...);
 
+/* How long the message would have been is not worth formatting it. */
+static bool drop_stderr(enum nf_fn fn)
+{
+	return nf_drop_file(fn, stderr) && nf_dropped(fn, 0) == 0;
+}
+
 void perror(const char *s)
 {
-	if (!nf_drop_file(stderr))
+	if (!drop_stderr(NF_FN_perror))
 		nf_real.perror(s);
 }
 
 void psignal(int sig, const char *s)
 {
-	if (!nf_drop_file(stderr))
+	if (!drop_stderr(NF_FN_psignal))
 		nf_real.psignal(sig, s);
 }
 
 void psiginfo(const siginfo_t *si, const char *s)
 {
-	if (!nf_drop_file(stderr))
+	if (!drop_stderr(NF_FN_psiginfo))
 		nf_real.psiginfo(si, s);
 }
 
@@ -43,7 +49,7 @@ void error(int status, int errnum, const char *fmt, ...)
 	char *text = NULL;
 	va_list ap;
 
-	if (nf_drop_file(stderr)) {
+	if (drop_stderr(NF_FN_error)) {
 		end(status);
 		return;
 	}
@@ -60,7 +66,7 @@ void error_at_line(int status, int errnum, const char *file, unsigned line, cons
 	char *text = NULL;
 	va_list ap;
 
-	if (nf_drop_file(stderr)) {
+	if (drop_stderr(NF_FN_error_at_line)) {
 		end(status);
 		return;
 	}
@@ -74,13 +80,13 @@ void error_at_line(int status, int errnum, const char *file, unsigned line, cons
 
 void vwarn(const char *fmt, va_list ap)
 {
-	if (!nf_drop_file(stderr))
+	if (!drop_stderr(NF_FN_vwarn))
 		nf_real.vwarn(fmt, ap);
 }
 
 void vwarnx(const char *fmt, va_list ap)
 {
-	if (!nf_drop_file(stderr))
+	if (!drop_stderr(NF_FN_vwarnx))
 		nf_real.vwarnx(fmt, ap);
 }
 
@@ -102,20 +108,20 @@ void warnx(const char *fmt, ...)
 	va_end(ap);
 }
 
-static bool drop_syslog(void)
+static bool drop_syslog(enum nf_fn fn)
 {
-	return nf_dropping() && nf_drop_count(NF_FAM_SYSLOG);
+	return nf_drop_call(fn) && nf_dropped(fn, 0) == 0;
 }
 
 void vsyslog(int prio, const char *fmt, va_list ap)
 {
-	if (!drop_syslog())
+	if (!drop_syslog(NF_FN_vsyslog))
 		nf_real.vsyslog(prio, fmt, ap);
 }
 
 void __vsyslog_chk(int prio, int flag, const char *fmt, va_list ap)
 {
-	if (!drop_syslog())
+	if (!drop_syslog(NF_FN___vsyslog_chk))
 		nf_real.__vsyslog_chk(prio, flag, fmt, ap);
 }
 

@@ -13,26 +13,32 @@
 #include "drop.h"
 #include "real.h"
 
-static int length(const char *fmt, va_list ap)
+static int length(enum nf_fn fn, const char *fmt, va_list ap)
 {
-	return vsnprintf(NULL, 0, fmt, ap);
+	int n = vsnprintf(NULL, 0, fmt, ap);
+
+	nf_dropped(fn, n < 0 ? 0 : (size_t)n);
+	return n;
 }
 
-#define DROP_FILE(f, value)                                                                        \
+/* @n bytes dropped, for which @value is returned. */
+#define DROP_FILE(fn, f, n, value)                                                                 \
 	do {                                                                                       \
-		if (nf_drop_file(f))                                                               \
+		if (nf_drop_file(fn, f)) {                                                         \
+			nf_dropped(fn, n);                                                         \
 			return value;                                                              \
+		}                                                                                  \
 	} while (0)
 
 /* A formatted call: @test decides, @real has a va_list form. */
-#define FORMATTED(test, real)                                                                      \
+#define FORMATTED(fn, test, real)                                                                  \
 	do {                                                                                       \
 		va_list ap;                                                                        \
 		int rc;                                                                            \
                                                                                                    \
 		va_start(ap, fmt);                                                                 \
 		if (test)                                                                          \
-			rc = length(fmt, ap);                                                      \
+			rc = length(fn, fmt, ap);                                                  \
 		else                                                                               \
 			rc = real;                                                                 \
 		va_end(ap);                                                                        \
@@ -41,124 +47,134 @@ static int length(const char *fmt, va_list ap)
 
 int vprintf(const char *fmt, va_list ap)
 {
-	DROP_FILE(stdout, length(fmt, ap));
+	if (nf_drop_file(NF_FN_vprintf, stdout))
+		return length(NF_FN_vprintf, fmt, ap);
 	return nf_real.vprintf(fmt, ap);
 }
 
 int vfprintf(FILE *f, const char *fmt, va_list ap)
 {
-	DROP_FILE(f, length(fmt, ap));
+	if (nf_drop_file(NF_FN_vfprintf, f))
+		return length(NF_FN_vfprintf, fmt, ap);
 	return nf_real.vfprintf(f, fmt, ap);
 }
 
 int _IO_vfprintf(FILE *f, const char *fmt, va_list ap)
 {
-	DROP_FILE(f, length(fmt, ap));
+	if (nf_drop_file(NF_FN__IO_vfprintf, f))
+		return length(NF_FN__IO_vfprintf, fmt, ap);
 	return nf_real.vfprintf(f, fmt, ap);
 }
 
 int vdprintf(int fd, const char *fmt, va_list ap)
 {
-	if (nf_drop_fd(NF_FAM_STDIO, fd))
-		return length(fmt, ap);
+	if (nf_drop_fd(NF_FN_vdprintf, fd))
+		return length(NF_FN_vdprintf, fmt, ap);
 	return nf_real.vdprintf(fd, fmt, ap);
 }
 
 int __vprintf_chk(int flag, const char *fmt, va_list ap)
 {
-	DROP_FILE(stdout, length(fmt, ap));
+	if (nf_drop_file(NF_FN___vprintf_chk, stdout))
+		return length(NF_FN___vprintf_chk, fmt, ap);
 	return nf_real.__vprintf_chk(flag, fmt, ap);
 }
 
 int __vfprintf_chk(FILE *f, int flag, const char *fmt, va_list ap)
 {
-	DROP_FILE(f, length(fmt, ap));
+	if (nf_drop_file(NF_FN___vfprintf_chk, f))
+		return length(NF_FN___vfprintf_chk, fmt, ap);
 	return nf_real.__vfprintf_chk(f, flag, fmt, ap);
 }
 
 int __vdprintf_chk(int fd, int flag, const char *fmt, va_list ap)
 {
-	if (nf_drop_fd(NF_FAM_STDIO, fd))
-		return length(fmt, ap);
+	if (nf_drop_fd(NF_FN___vdprintf_chk, fd))
+		return length(NF_FN___vdprintf_chk, fmt, ap);
 	return nf_real.__vdprintf_chk(fd, flag, fmt, ap);
 }
 
 int printf(const char *fmt, ...)
 {
-	FORMATTED(nf_drop_file(stdout), nf_real.vprintf(fmt, ap));
+	FORMATTED(NF_FN_printf, nf_drop_file(NF_FN_printf, stdout), nf_real.vprintf(fmt, ap));
 }
 
 int _IO_printf(const char *fmt, ...)
 {
-	FORMATTED(nf_drop_file(stdout), nf_real.vprintf(fmt, ap));
+	FORMATTED(NF_FN__IO_printf, nf_drop_file(NF_FN__IO_printf, stdout),
+		  nf_real.vprintf(fmt, ap));
 }
 
 int fprintf(FILE *f, const char *fmt, ...)
 {
-	FORMATTED(nf_drop_file(f), nf_real.vfprintf(f, fmt, ap));
+	FORMATTED(NF_FN_fprintf, nf_drop_file(NF_FN_fprintf, f), nf_real.vfprintf(f, fmt, ap));
 }
 
 int _IO_fprintf(FILE *f, const char *fmt, ...)
 {
-	FORMATTED(nf_drop_file(f), nf_real.vfprintf(f, fmt, ap));
+	FORMATTED(NF_FN__IO_fprintf, nf_drop_file(NF_FN__IO_fprintf, f),
+		  nf_real.vfprintf(f, fmt, ap));
 }
 
 int dprintf(int fd, const char *fmt, ...)
 {
-	FORMATTED(nf_drop_fd(NF_FAM_STDIO, fd), nf_real.vdprintf(fd, fmt, ap));
+	FORMATTED(NF_FN_dprintf, nf_drop_fd(NF_FN_dprintf, fd), nf_real.vdprintf(fd, fmt, ap));
 }
 
 int __printf_chk(int flag, const char *fmt, ...)
 {
-	FORMATTED(nf_drop_file(stdout), nf_real.__vprintf_chk(flag, fmt, ap));
+	FORMATTED(NF_FN___printf_chk, nf_drop_file(NF_FN___printf_chk, stdout),
+		  nf_real.__vprintf_chk(flag, fmt, ap));
 }
 
 int __fprintf_chk(FILE *f, int flag, const char *fmt, ...)
 {
-	FORMATTED(nf_drop_file(f), nf_real.__vfprintf_chk(f, flag, fmt, ap));
+	FORMATTED(NF_FN___fprintf_chk, nf_drop_file(NF_FN___fprintf_chk, f),
+		  nf_real.__vfprintf_chk(f, flag, fmt, ap));
 }
 
 int __dprintf_chk(int fd, int flag, const char *fmt, ...)
 {
-	FORMATTED(nf_drop_fd(NF_FAM_STDIO, fd), nf_real.__vdprintf_chk(fd, flag, fmt, ap));
+	FORMATTED(NF_FN___dprintf_chk, nf_drop_fd(NF_FN___dprintf_chk, fd),
+		  nf_real.__vdprintf_chk(fd, flag, fmt, ap));
 }
 
 /* ---- strings and characters ---- */
 
 int puts(const char *s)
 {
-	DROP_FILE(stdout, (int)strlen(s) + 1);
+	DROP_FILE(NF_FN_puts, stdout, strlen(s) + 1, (int)strlen(s) + 1);
 	return nf_real.puts(s);
 }
 
 int _IO_puts(const char *s)
 {
-	DROP_FILE(stdout, (int)strlen(s) + 1);
+	DROP_FILE(NF_FN__IO_puts, stdout, strlen(s) + 1, (int)strlen(s) + 1);
 	return nf_real.puts(s);
 }
 
 int fputs(const char *s, FILE *f)
 {
-	DROP_FILE(f, 1);
+	DROP_FILE(NF_FN_fputs, f, strlen(s), 1);
 	return nf_real.fputs(s, f);
 }
 
 int _IO_fputs(const char *s, FILE *f)
 {
-	DROP_FILE(f, 1);
+	DROP_FILE(NF_FN__IO_fputs, f, strlen(s), 1);
 	return nf_real.fputs(s, f);
 }
 
 int fputs_unlocked(const char *s, FILE *f)
 {
-	DROP_FILE(f, 1);
+	DROP_FILE(NF_FN_fputs_unlocked, f, strlen(s), 1);
 	return nf_real.fputs_unlocked(s, f);
 }
 
 #define CHARACTER(name)                                                                            \
 	int name(int c, FILE *f)                                                                   \
 	{                                                                                          \
-		DROP_FILE(f, (unsigned char)c);                                                    \
+		DROP_FILE(NF_FN_##name, f, 1, (unsigned char)c);                                   \
 		return nf_real.name(c, f);                                                         \
 	}
 
@@ -172,36 +188,36 @@ CHARACTER(putc_unlocked)
 
 int putchar(int c)
 {
-	DROP_FILE(stdout, (unsigned char)c);
+	DROP_FILE(NF_FN_putchar, stdout, 1, (unsigned char)c);
 	return nf_real.putchar(c);
 }
 
 int putchar_unlocked(int c)
 {
-	DROP_FILE(stdout, (unsigned char)c);
+	DROP_FILE(NF_FN_putchar_unlocked, stdout, 1, (unsigned char)c);
 	return nf_real.putchar_unlocked(c);
 }
 
 int putw(int w, FILE *f)
 {
-	DROP_FILE(f, 0);
+	DROP_FILE(NF_FN_putw, f, sizeof(w), 0);
 	return nf_real.putw(w, f);
 }
 
 size_t fwrite(const void *p, size_t size, size_t n, FILE *f)
 {
-	DROP_FILE(f, size ? n : 0);
+	DROP_FILE(NF_FN_fwrite, f, size * n, size ? n : 0);
 	return nf_real.fwrite(p, size, n, f);
 }
 
 size_t _IO_fwrite(const void *p, size_t size, size_t n, FILE *f)
 {
-	DROP_FILE(f, size ? n : 0);
+	DROP_FILE(NF_FN__IO_fwrite, f, size * n, size ? n : 0);
 	return nf_real.fwrite(p, size, n, f);
 }
 
 size_t fwrite_unlocked(const void *p, size_t size, size_t n, FILE *f)
 {
-	DROP_FILE(f, size ? n : 0);
+	DROP_FILE(NF_FN_fwrite_unlocked, f, size * n, size ? n : 0);
 	return nf_real.fwrite_unlocked(p, size, n, f);
 }

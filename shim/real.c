@@ -18,11 +18,13 @@ struct entry {
 };
 
 static const struct entry entries[] = {
-#define FN(ret, name, params) {#name, offsetof(struct nf_real_fns, name), true},
-#define RF(ret, name, params) {#name, offsetof(struct nf_real_fns, name), false},
+#define FN(ret, name, params)	    {#name, offsetof(struct nf_real_fns, name), true},
+#define RF(ret, name, params)	    {#name, offsetof(struct nf_real_fns, name), false},
+#define OUT(fam, ret, name, params) FN(ret, name, params)
 #include "interpose.list"
 #undef FN
 #undef RF
+#undef OUT
 };
 
 /* The library's own image, by the linker. */

@@ -27,11 +27,13 @@ typedef void (*nf_handler)(int);
 
 /* Resolved in the constructor, or by the first call if another library's comes before it. */
 struct nf_real_fns {
-#define FN(ret, name, params) ret(*name) params;
-#define RF		      FN
+#define FN(ret, name, params)	    ret(*name) params;
+#define RF			    FN
+#define OUT(fam, ret, name, params) FN(ret, name, params)
 #include "interpose.list"
 #undef FN
 #undef RF
+#undef OUT
 };
 
 extern struct nf_real_fns nf_real_table;
@@ -50,9 +52,11 @@ void nf_real_init(void);
 #undef putwchar
 #define FN(ret, name, params) ret name params __attribute__((visibility("default")));
 #define RF(ret, name, params)
+#define OUT(fam, ret, name, params) FN(ret, name, params)
 #include "interpose.list"
 #undef FN
 #undef RF
+#undef OUT
 
 #define nf_real (*nf_real_get())
 

@@ -21,17 +21,16 @@
 #include <string.h>
 
 #include "drop.h"
+#include "fds.h"
 #include "nfshim.h"
 #include "real.h"
 
 /* libio's flags, private to glibc but fixed by its ABI. */
 #define UNBUFFERED	  0x0002
-#define NO_WRITES	  0x0008
 #define LINE_BUFFERED	  0x0200
 #define CURRENTLY_PUTTING 0x0800
 
 __thread int nf_window;
-_Atomic uint64_t nf_dropped_calls[NF_FAMILIES];
 
 /* glibc's list of open streams and its lock. */
 extern FILE *_IO_list_all;
@@ -41,14 +40,6 @@ void _IO_list_unlock(void);
 __attribute__((visibility("default"))) bool nfshim_reprocessing(void)
 {
 	return nf_window != 0;
-}
-
-bool nf_file_is_output(FILE *f)
-{
-	int e = errno, fd = fileno_unlocked(f);
-
-	errno = e;
-	return fd >= 0 && !(f->_flags & NO_WRITES) && nf_fd_is_output(fd);
 }
 
 /* A byte stream with a descriptor that is being written to. */
@@ -107,13 +98,17 @@ int __overflow(FILE *f, int c)
 {
 	if (c == EOF)
 		return flushed(nf_real.__overflow(f, c));
-	return nf_drop_file(f) ? (unsigned char)c : nf_real.__overflow(f, c);
+	if (!nf_drop_file(NF_FN___overflow, f))
+		return nf_real.__overflow(f, c);
+	nf_dropped(NF_FN___overflow, 1);
+	return (unsigned char)c;
 }
 
 int __woverflow(FILE *f, wint_t c)
 {
-	if (c == WEOF || !nf_drop_file(f))
+	if (c == WEOF || !nf_drop_file(NF_FN___woverflow, f))
 		return (int)nf_real.__woverflow(f, c);
+	nf_dropped(NF_FN___woverflow, 1);
 	return (int)c;
 }
 

@@ -8,7 +8,6 @@
 #define NF_WINDOW_H
 
 #include <stdbool.h>
-#include <stdint.h>
 
 extern __thread int nf_window __attribute__((tls_model("initial-exec")));
 
@@ -21,10 +20,5 @@ static inline bool nf_dropping(void)
 {
 	return __builtin_expect(nf_window != 0, 0);
 }
-
-/* Calls dropped per family, for `nfctl stats` and tests. Single writer per thread is not
- * guaranteed: relaxed atomics. */
-enum nf_family { NF_FAM_PCAP, NF_FAM_SOCKET, NF_FAM_FD, NF_FAM_STDIO, NF_FAM_SYSLOG, NF_FAMILIES };
-extern _Atomic uint64_t nf_dropped_calls[NF_FAMILIES];
 
 #endif

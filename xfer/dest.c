@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "inject.h"
 #include "move.h"
 #include "shim_link.h"
 #include "xfer.h"
@@ -88,7 +89,7 @@ static int on_message(struct nf_xfer *x, const struct nf_msg *m)
 	nf_xmove_pause((enum nf_rec_type)r->type);
 	nf_xmove_count(mv, r);
 	mv->finall |= r->type == NF_REC_FINALL;
-	if (nf_buffer_empty(&mv->buf) && nf_shim_push(x->shim, r, m->record.payload) == 0)
+	if (nf_buffer_empty(&mv->buf) && nf_inject_push(x, r, m->record.payload) == 0)
 		return 0;
 	if (!must_wait(mv, r))
 		return nf_buffer_put(&mv->buf, r, m->record.payload) ? no_memory(x) : 0;
@@ -124,8 +125,7 @@ static void unbuffer(struct nf_xfer *x)
 	const struct nf_rec *r;
 	const uint8_t *payload;
 
-	while ((r = nf_buffer_head(&x->move.buf, &payload)) &&
-	       nf_shim_push(x->shim, r, payload) == 0)
+	while ((r = nf_buffer_head(&x->move.buf, &payload)) && nf_inject_push(x, r, payload) == 0)
 		nf_buffer_pop(&x->move.buf);
 }
 

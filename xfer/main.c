@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "ctrl_link.h"
+#include "inject.h"
 #include "listener.h"
 #include "log.h"
 #include "pause.h"
@@ -20,11 +21,12 @@
 #define PATH_LEN  256
 
 struct options {
-	const char *name, *dir, *listen, *ctrl;
+	const char *name, *dir, *listen, *ctrl, *inject_dev, *inject_netns;
 };
 
 static const char usage[] =
 	"Usage: nfxfer --name NAME [--dir DIR] [--listen ADDRESS:PORT] [--ctrl PATH]\n"
+	"              [--inject-dev DEV [--inject-netns NS]]\n"
 	"Helper of one network function that runs under libnfshim: carries its flows to and\n"
 	"from other helpers as nfctrld orders. Runs in the foreground.\n"
 	"\n"
@@ -32,6 +34,9 @@ static const char usage[] =
 	"  --dir DIR         directory of the sockets (default: $NFSHIM_DIR or /run/nfshim)\n"
 	"  --listen ADDRESS  where other helpers dial in (default 127.0.0.1:0, any free port)\n"
 	"  --ctrl PATH       socket of nfctrld (default DIR/nfctrld.sock)\n"
+	"  --inject-dev DEV  where clones of moves with --inject veth are sent: vethP2Pin of\n"
+	"                    veth-bridge.sh; needs CAP_NET_RAW\n"
+	"  --inject-netns NS DEV is in this namespace of ip-netns(8); needs CAP_SYS_ADMIN\n"
 	"  --help, --version\n";
 
 void nf_xfer_turn(struct nf_xfer *x)
@@ -96,6 +101,8 @@ static int parse(int argc, char **argv, struct options *o)
 					      {"dir", required_argument, NULL, 'd'},
 					      {"listen", required_argument, NULL, 'l'},
 					      {"ctrl", required_argument, NULL, 'c'},
+					      {"inject-dev", required_argument, NULL, 'i'},
+					      {"inject-netns", required_argument, NULL, 'N'},
 					      {"help", no_argument, NULL, 'h'},
 					      {"version", no_argument, NULL, 'V'},
 					      {NULL, 0, NULL, 0}};
@@ -114,6 +121,12 @@ static int parse(int argc, char **argv, struct options *o)
 			break;
 		case 'c':
 			o->ctrl = optarg;
+			break;
+		case 'i':
+			o->inject_dev = optarg;
+			break;
+		case 'N':
+			o->inject_netns = optarg;
 			break;
 		case 'h':
 			fputs(usage, stdout);
@@ -135,6 +148,10 @@ static int parse(int argc, char **argv, struct options *o)
 			"nfxfer: give the instance's name with --name: up to %d letters, "
 			"digits, '.', '_' and '-'\n",
 			NF_NAME_MAX - 1);
+		return 2;
+	}
+	if (o->inject_netns && !o->inject_dev) {
+		fputs("nfxfer: --inject-netns goes with --inject-dev\n", stderr);
 		return 2;
 	}
 	return -1;
@@ -181,7 +198,10 @@ static int init(struct nf_xfer *x, const struct options *o, char *why, size_t n)
 	x->tick = nf_timer_new(x->loop, on_tick, x);
 	if (!x->poll || !x->tick)
 		return -errno;
-	err = links(x, o, why, n);
+	err = o->inject_dev ? nf_inject_new(x, o->inject_dev, o->inject_netns, &x->inject, why, n)
+			    : 0;
+	if (!err)
+		err = links(x, o, why, n);
 	if (!err)
 		nf_timer_set(x->tick, 1, NF_XFER_TICK_US);
 	return err;
@@ -195,6 +215,7 @@ static void fini(struct nf_xfer *x)
 	nf_ctrl_free(x->ctrl);
 	nf_shim_free(x->shim);
 	nf_listener_free(x->listener);
+	nf_inject_free(x->inject);
 	nf_loop_free(x->loop);
 }
 

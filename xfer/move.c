@@ -9,6 +9,7 @@
 
 #include "ctrl_link.h"
 #include "event.h"
+#include "inject.h"
 #include "log.h"
 #include "pause.h"
 #include "shim_link.h"
@@ -43,7 +44,6 @@ void nf_xmove_push_begin(struct nf_xfer *x)
 	} p = {.opt = b->opt};
 
 	p.opt.space_len = (uint32_t)strlen(b->space);
-	p.opt.zero = 0;
 	memcpy(p.space, b->space, p.opt.space_len);
 	nf_xmove_push(x, b->side == NF_SIDE_SRC ? NF_REC_BEGIN_SRC : NF_REC_BEGIN_DST, b->move, &p,
 		      (uint32_t)sizeof(p.opt) + p.opt.space_len);
@@ -115,6 +115,7 @@ void nf_xmove_end(struct nf_xfer *x)
 	nf_stream_finish(x, &mv->peer);
 	nf_buffer_clear(&mv->buf);
 	nf_buffer_clear(&mv->waiting);
+	nf_inject_end(x);
 	nf_info("move %llu is over here", (unsigned long long)mv->b.move);
 	mv->active = false;
 }
@@ -218,7 +219,10 @@ static void start(struct nf_xfer *x, const struct nf_msg_begin *b)
 	nf_buffer_init(&mv->waiting, 0, 0);
 	nf_info("move %llu: %s of '%s', with %s", (unsigned long long)b->move,
 		dst ? "destination" : "source", b->space, b->peer);
-	if (dst)
+	if (nf_inject_begin(x)) {
+		nf_xmove_fail(x, "cannot make the secret of the move's frames");
+		nf_xmove_end(x);
+	} else if (dst)
 		nf_xmove_push_begin(x);
 	else
 		nf_source_begin(x);
@@ -236,6 +240,14 @@ void nf_xmove_begin(struct nf_xfer *x, const struct nf_msg_begin *b)
 	}
 	if (!nf_shim_up(x->shim)) {
 		nf_event_failed(x, b->move, nf_shim_status(x->shim)->reason);
+		return;
+	}
+	if (b->side == NF_SIDE_DST && b->opt.inject == NF_INJECT_VETH && !x->inject) {
+		snprintf(text, sizeof(text),
+			 "the helper of %s has no device to send clones on: start it with "
+			 "--inject-dev, or move with --inject ring",
+			 x->name);
+		nf_event_failed(x, b->move, text);
 		return;
 	}
 	start(x, b);

@@ -7,6 +7,7 @@
 
 #include "ctrl_link.h"
 #include "event.h"
+#include "inject.h"
 #include "log.h"
 #include "move.h"
 #include "shim_link.h"
@@ -18,7 +19,7 @@
 /* What each side may say in a move; all these types are 32 or above. */
 static const uint64_t source_data = BIT(NF_REC_STATE) | BIT(NF_REC_CLONE) | BIT(NF_REC_BARRIER) |
 				    BIT(NF_REC_FIN) | BIT(NF_REC_FINALL) | BIT(NF_REC_FWD);
-static const uint64_t dest_data = BIT(NF_REC_DONE);
+static const uint64_t dest_data = BIT(NF_REC_DONE) | BIT(NF_REC_GOT) | BIT(NF_REC_RESEND);
 static const uint64_t both_report =
 	BIT(NF_REC_BEGUN) | BIT(NF_REC_UNFINISHED) | BIT(NF_REC_OVER) | BIT(NF_REC_FAILED);
 static const uint64_t source_report =
@@ -80,7 +81,8 @@ static void report(struct nf_xfer *x, const struct nf_rec *r, const uint8_t *pay
 		mv->begun = true;
 		break;
 	case NF_REC_READY:
-		/* The controller must not go on from here, least of all to an NF that has died since. */
+		/* The controller must not go on from here, least of all to an NF that has died
+		 * since. */
 		if (mv->aborting || !nf_shim_lives(x->shim))
 			return;
 		mv->no_return |= nf_ctrl_up(x->ctrl);
@@ -133,7 +135,9 @@ int nf_xmove_record(struct nf_xfer *x, const struct nf_rec *r, const uint8_t *pa
 	}
 	if (src)
 		nf_source_record(x, r, payload);
-	else
+	else if (r->type == NF_REC_DONE)
 		nf_dest_done(x, r);
+	else
+		nf_inject_heard(x, r);
 	return 0;
 }

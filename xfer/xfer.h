@@ -29,6 +29,7 @@
 struct nf_shim_link;
 struct nf_ctrl_link;
 struct nf_listener;
+struct nf_injector;
 
 struct nf_xfer {
 	struct nf_loop *loop;
@@ -40,6 +41,7 @@ struct nf_xfer {
 	struct nf_shim_link *shim;
 	struct nf_ctrl_link *ctrl;
 	struct nf_listener *listener;
+	struct nf_injector *inject; /* NULL: no device for it */
 	struct nf_xmove move;
 	uint64_t fast_until_us; /* an answer of the shim is awaited */
 };

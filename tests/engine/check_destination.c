@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The move at its destination. */
+#include <stdlib.h>
+
 #include "cases.h"
 
 static void begin_dst(unsigned hold_packets, unsigned hold_bytes)
@@ -259,8 +261,33 @@ START_TEST(clone_of_another_flow)
 }
 END_TEST
 
+/* Clones as frames need room in a live capture: refused before anything starts, and then free. */
+START_TEST(frames_are_refused)
+{
+	static const char *const why[] = {"nfrun --veth", "reads a file"};
+	struct nf_rec_begin o = stage_options();
+
+	o.inject = NF_INJECT_VETH;
+	trace_rounds(3, 3);
+	if (_i)
+		setenv("NFSHIM_VETH", "1", 1);
+	nf_start("loop", -1, "0", NULL);
+	unsetenv("NFSHIM_VETH");
+	nf_reaches(0);
+	helper_up();
+	send_begin(NF_REC_BEGIN_DST, &o);
+	expect_failed(why[_i]);
+	begin_dst(1000, 1u << 30);
+	send_order(NF_REC_ABORT);
+	expect(NF_REC_OVER);
+	nf_goes_on(0);
+	everything_came();
+}
+END_TEST
+
 void add_destination_cases(TCase *t)
 {
+	tcase_add_loop_test(t, frames_are_refused, 0, 2);
 	tcase_add_test(t, hold_fills_with_unknown_flows);
 	tcase_add_test(t, hold_smaller_than_a_packet);
 	tcase_add_test(t, hold_fills_before_ready);

@@ -29,10 +29,12 @@ int main(int argc, char **argv)
 	add_case(s, "source", add_source_cases);
 	add_case(s, "destination", add_destination_cases);
 	add_case(s, "input", add_input_cases);
-	if (stage_own_net())
+	if (stage_own_net()) {
 		add_case(s, "live", add_live_cases);
-	else
+		add_case(s, "veth", add_veth_cases);
+	} else {
 		printf("without live captures: they need root\n");
+	}
 	stage_begin();
 	r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);

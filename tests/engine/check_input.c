@@ -226,7 +226,7 @@ static void shell(const char *command)
 		ck_abort_msg("%s", command);
 }
 
-static void make_link(void)
+void make_link(void)
 {
 	ck_assert(stage_own_net());
 	shell("echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6 && "

@@ -354,7 +354,7 @@ static void open_input(char *where)
 		handles[n++] = pcap_open_offline(where, err);
 	} else {
 		for (char *dev = strtok(where + 5, ","); dev && n < 2; dev = strtok(NULL, ","))
-			handles[n++] = pcap_open_live(dev, 2000, 1, 100, err);
+			handles[n++] = pcap_open_live(dev, PLAY_FRAME, 1, 100, err);
 	}
 	handle = handles[0];
 	if (n && handles[n - 1])

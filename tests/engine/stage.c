@@ -186,21 +186,31 @@ static void write_trace(void)
 	pcap_close(p);
 }
 
-void trace_send(const char *interface)
+void frame_send(const char *interface, const uint8_t *frame, size_t len)
 {
 	struct sockaddr_ll to = {.sll_family = AF_PACKET,
 				 .sll_ifindex = (int)if_nametoindex(interface)};
 	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
-	uint8_t frame[PLAY_FRAME];
 
 	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(sendto(fd, frame, len, 0, (struct sockaddr *)&to, sizeof(to)), len);
+	close(fd);
+}
+
+void trace_send_longer(const char *interface, size_t more)
+{
+	uint8_t frame[PLAY_FRAME + 1000] = {0};
+
+	ck_assert_uint_le(PLAY_FRAME + more, sizeof(frame));
 	for (unsigned i = 0; i < nframes; i++) {
 		make_frame(frame, i);
-		ck_assert_int_eq(
-			sendto(fd, frame, sizeof(frame), 0, (struct sockaddr *)&to, sizeof(to)),
-			sizeof(frame));
+		frame_send(interface, frame, PLAY_FRAME + more);
 	}
-	close(fd);
+}
+
+void trace_send(const char *interface)
+{
+	trace_send_longer(interface, 0);
 }
 
 /* ---- the NF ---- */
@@ -509,6 +519,19 @@ void send_clone_of(unsigned capture, unsigned flow, uint64_t version, uint32_t n
 	of_capture = (uint8_t)capture;
 	send_clone(flow, version, number, flow);
 	of_capture = 0;
+}
+
+void send_place(unsigned capture, unsigned flow, uint64_t version, uint64_t seq)
+{
+	struct nf_rec r = {.len = (uint32_t)(sizeof(r) + sizeof(seq)),
+			   .type = NF_REC_CLONE,
+			   .flags = NF_REC_WIRE,
+			   .capture = (uint8_t)capture,
+			   .move = STAGE_MOVE,
+			   .version = version,
+			   .flow = play_key(flow)};
+
+	ck_assert_int_eq(client_push(&helper, &r, &seq), 0);
 }
 
 void send_malformed(void)

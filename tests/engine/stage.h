@@ -40,6 +40,8 @@ void trace(const char *words);
 void trace_rounds(unsigned rounds, unsigned flows); /* 0 1 2 … 0 1 2 … */
 unsigned trace_len(void);
 void trace_send(const char *interface);
+void trace_send_longer(const char *interface, size_t more); /* bytes behind each packet */
+void frame_send(const char *interface, const uint8_t *frame, size_t len);
 
 /* @pauses: numbers of packets, with commas. @where NULL: the trace. */
 void nf_start(const char *reader, int cnt, const char *pauses, const char *where);
@@ -69,6 +71,8 @@ void send_state(unsigned flow, uint64_t version, uint64_t count);
 void send_clone(unsigned flow, uint64_t version, uint32_t number, unsigned named);
 /* The same, from the source's capture of that number. */
 void send_clone_of(unsigned capture, unsigned flow, uint64_t version, uint32_t number);
+/* The place in the order of a clone that comes as a frame of that number. */
+void send_place(unsigned capture, unsigned flow, uint64_t version, uint64_t seq);
 void send_malformed(void);
 
 /* Wait for the next record of that type; any FAILED that is not waited for fails the test. */

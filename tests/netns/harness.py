@@ -59,10 +59,11 @@ def wait_for(what, condition, seconds=30.0, every=0.02):
 class Lab:
     """@distinct: PRADS only, no two connections of the trace share a bucket, so it forgets nothing
     and nothing is accepted. @pause: the build has pause points, which arm() and release() serve.
-    Without @nfrun NFs start without its checks, which are many processes."""
+    Without @nfrun NFs start without its checks, which are many processes. @inject: how clones reach
+    the destination, else $NFSHIM_INJECT says; with 'veth' each NF but the reference is behind a bridge."""
 
     def __init__(self, build, nf="seqhash", nf_args=(), seed=None, pause=False, keep=None, evlog=True, distinct=False,
-                 nfrun=True, instances=2):
+                 nfrun=True, instances=2, inject=None):
         self.build, self.nfrun = os.path.abspath(build), nfrun
         self.nf, self.nf_args = nf, list(nf_args)
         self.random = random.Random(seed)
@@ -77,6 +78,7 @@ class Lab:
             os.mkdir(d)
             os.chmod(d, 0o777)
         self.instances = instances
+        self.inject = inject or os.environ.get("NFSHIM_INJECT", "ring")
         self.prefix = "nft-%d-%d" % (os.getpid(), random.randrange(10000))
         self.procs = {}
         self.env = {}
@@ -145,7 +147,8 @@ class Lab:
         """$NFSHIM_LAB_CPU pins the lab's devices, so that two labs can run beside each other."""
         cpu = os.environ.get("NFSHIM_LAB_CPU")
         run(os.path.join(ROOT, "scripts", "netns-setup.sh"), verb, "--instances", str(self.instances), "--reference",
-            "--name", self.prefix, "--dir", os.path.join(self.dir, "lab"), *(["--cpu", cpu] if cpu else []))
+            "--name", self.prefix, "--dir", os.path.join(self.dir, "lab"), *(["--cpu", cpu] if cpu else []),
+            *["--veth"] * (self.inject == "veth"))
 
     # ---- processes ----
 
@@ -165,11 +168,18 @@ class Lab:
     def ns(self, name):
         return self.env["LAB_REF_NS"] if name == "ref" else self.env["LAB_NF%s_NS" % name[3:]]
 
+    def behind_bridge(self, name):
+        return self.inject == "veth" and name != "ref"
+
+    def device(self, name):
+        """What an NF reads."""
+        return self.env["LAB_NF_DEV"] if self.behind_bridge(name) else "eth0"
+
     def command(self, name):
         """What runs as NF; for others to override."""
         if self.nf == "prads":
-            return ["prads", "-i", "eth0", "-x", "-l", self.path(name + ".log")]
-        return [os.path.join(self.build, "tests/nf/seqhash"), "-i", "eth0"] + self.nf_args
+            return ["prads", "-i", self.device(name), "-x", "-l", self.path(name + ".log")]
+        return [os.path.join(self.build, "tests/nf/seqhash"), "-i", self.device(name)] + self.nf_args
 
     def start_nf(self, name):
         self.spawn_nf(name)
@@ -193,15 +203,19 @@ class Lab:
         if not self.nfrun:
             env = ["LD_PRELOAD=" + lib, "NFSHIM_NAME=" + name, "NFSHIM_DIR=" + self.run_dir]
             env += ["NFSHIM_EVLOG=" + self.path("%n.ev")] if self.evlog else []
+            env += ["NFSHIM_VETH=1"] if self.behind_bridge(name) else []
             self.spawn(name, ["ip", "netns", "exec", self.ns(name), "env"] + env + cmd)
             return
         argv = [os.path.join(ROOT, "scripts/nfrun"), name, "--netns", self.ns(name), "--dir", self.run_dir, "--lib", lib]
         if self.evlog:
             argv += ["--evlog", self.path("%n.ev")]
+        if self.behind_bridge(name):
+            argv += ["--veth"]
         self.spawn(name, argv + ["--"] + cmd)
 
     def start_xfer(self, name):
-        self.spawn("xfer." + name, [os.path.join(self.build, "xfer/nfxfer"), "--name", name, "--dir", self.run_dir])
+        entrance = ["--inject-dev", "vethP2Pin", "--inject-netns", self.ns(name)] if self.behind_bridge(name) else []
+        self.spawn("xfer." + name, [os.path.join(self.build, "xfer/nfxfer"), "--name", name, "--dir", self.run_dir, *entrance])
 
     def start_ctrl(self):
         self.spawn("ctrl", [os.path.join(self.build, "ctrl/nfctrld"), "--config", self.env["LAB_CONF"],
@@ -227,11 +241,11 @@ class Lab:
     def start_move(self, src, dst, space=POD, *options):
         """nfctl in the background, for tests that interfere."""
         return subprocess.Popen([os.path.join(self.build, "ctrl/nfctl"), "--dir", self.run_dir, "--json", "move",
-                                 src, dst, space, "--wait", *options],
+                                 src, dst, space, "--wait", "--inject", self.inject, *options],
                                 stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
 
     def move(self, src, dst, space=POD, *options):
-        code, result = self.nfctl("move", src, dst, space, "--wait", *options)
+        code, result = self.nfctl("move", src, dst, space, "--wait", "--inject", self.inject, *options)
         if code:
             raise Failure("move %s to %s: exit %d: %s" % (src, dst, code, result.get("reason") or result.get("error") or result))
         return result
@@ -290,7 +304,11 @@ class Lab:
         return int(self.in_ns(self.ns(name), "cat", "/sys/class/net/eth0/statistics/rx_packets"))
 
     def rx_drops(self, name):
-        return int(self.in_ns(self.ns(name), "cat", "/sys/class/net/eth0/statistics/rx_dropped"))
+        """Of the device that the NF reads, and of those before it."""
+        ends = ["vethP2Pbr", "vethNFbr", "vethP2Pin", "vethNFin"] * self.behind_bridge(name)
+        files = ["eth0/statistics/rx_dropped"] + [d + s for d in ends for s in ("/statistics/rx_dropped", "/statistics/tx_dropped")]
+        text = self.in_ns(self.ns(name), "cat", *["/sys/class/net/" + f for f in files])
+        return sum(int(n) for n in text.split())
 
     def marks(self, name):
         text = self.in_ns(self.ns(name), "nft", "list", "counters")

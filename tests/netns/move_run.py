@@ -34,12 +34,12 @@ def longer(build, case, out):
 
 
 class Case:
-    """What is run: an NF, a rate, a flow space, and how long (0: campus800 itself)."""
+    """What is run: an NF, a rate, a flow space, how long (0: campus800 itself), and how clones come."""
 
-    def __init__(self, nf, space, pps, seconds=0, hosts=False, moves=2, options=(), nf_args=()):
+    def __init__(self, nf, space, pps, seconds=0, hosts=False, moves=2, options=(), nf_args=(), inject=None):
         self.nf, self.space, self.pps, self.seconds = nf, space, pps, seconds
         self.nf_args = ["--hosts"] * hosts + list(nf_args)
-        self.moves, self.options = moves, list(options)
+        self.moves, self.options, self.inject = moves, list(options), inject
         self.distinct = nf == "prads" and seconds > 0
 
 
@@ -63,7 +63,7 @@ def one(lab, case, trace, sent, moves):
 
 def unmoved(build, case, trace, sent, seed):
     """The route changes and nothing else does: (command, exit code, counts) of each judge. Failure or Invalid."""
-    with Lab(build, case.nf, seed=seed, distinct=case.distinct) as lab:
+    with Lab(build, case.nf, seed=seed, distinct=case.distinct, inject=case.inject) as lab:
         replay = lab.replay(trace, case.pps)
         time.sleep(sent / case.pps * lab.random.uniform(0.4, 0.6))
         lab.divert_pod("sw2")
@@ -80,7 +80,7 @@ def unmoved(build, case, trace, sent, seed):
 def paired(build, case, trace, sent, seed):
     """A run without a move, then one with: packets that only the second lost are its fault, but for
     those that only the reference's capture lost, which no move touches."""
-    with Lab(build, case.nf, case.nf_args, seed=seed, distinct=case.distinct) as lab:
+    with Lab(build, case.nf, case.nf_args, seed=seed, distinct=case.distinct, inject=case.inject) as lab:
         one(lab, case, trace, sent, 0)
         lab.again()
         try:

@@ -402,7 +402,8 @@ def configs(lab):
 
 # ---- peers of another version ----
 
-VERSION_WORDS = r"speaks version 2 of the protocol, this side version 1: install the same nfshim"
+NEXT = wire.OURS + 1
+VERSION_WORDS = r"speaks version %d of the protocol, this side version %d: install the same nfshim" % (NEXT, wire.OURS)
 
 
 def refused(t, what, got, words):
@@ -414,16 +415,17 @@ def version_controller(lab):
     t = Checker(lab)
     path = os.path.join(lab.run_dir, "nfctrld.sock")
     before = settled(lab)
-    refused(t, "nfctrld", wire.greet(path, 2, wire.HELPER, "ids1", listen="127.0.0.1:1"), "nfxfer of ids1 " + VERSION_WORDS)
-    refused(t, "a second helper", wire.greet(path, 1, wire.HELPER, "ids1", listen="127.0.0.1:1"), "another helper speaks for ids1 already")
+    refused(t, "nfctrld", wire.greet(path, NEXT, wire.HELPER, "ids1", listen="127.0.0.1:1"), "nfxfer of ids1 " + VERSION_WORDS)
+    refused(t, "a second helper", wire.greet(path, wire.OURS, wire.HELPER, "ids1", listen="127.0.0.1:1"),
+            "another helper speaks for ids1 already")
     t.unchanged(before)
-    refused(t, "nfctrld", wire.greet(path, 2, wire.HELPER, "ids5", listen="127.0.0.1:1"), "nfxfer of ids5 " + VERSION_WORDS)
+    refused(t, "nfctrld", wire.greet(path, NEXT, wire.HELPER, "ids5", listen="127.0.0.1:1"), "nfxfer of ids5 " + VERSION_WORDS)
     reason = lab.instance("ids5")["reason"]
     t.expect(re.search("helper of ids5 was refused: .*" + VERSION_WORDS, reason), "instances says of ids5: " + reason)
     t.request(CODE["refused"], VERSION_WORDS, ("move", "ids1", "ids5", POD))
     now = snapshot(lab)
     t.expect(all(now[k] == before[k] for k in ("routes", "rules", "moves")), "the switch changed")
-    with wire.Server(os.path.join(lab.dir, "old.sock"), 2, wire.CONTROLLER, "nfctrld") as old:
+    with wire.Server(os.path.join(lab.dir, "old.sock"), NEXT, wire.CONTROLLER, "nfctrld") as old:
         lab.spawn("xfer.old", [t.tool("nfxfer"), "--name", "ids5", "--dir", lab.run_dir, "--ctrl", old.path])
         wait_for("nfxfer to refuse a controller", lambda: re.search("no controller.*nfctrld " + VERSION_WORDS, err(lab, "xfer.old")))
         t.expect(lab.procs["xfer.old"].poll() is None, "nfxfer ended")
@@ -439,7 +441,7 @@ def version_shim(lab):
     """Helpers of another version at a shim; a real helper at a shim of another version."""
     t = Checker(lab)
     path = os.path.join(lab.run_dir, "ids2.sock")
-    refused(t, "a second helper at the shim", wire.greet(path, 2, wire.HELPER, "ids2"), "another nfxfer serves this NF already")
+    refused(t, "a second helper at the shim", wire.greet(path, NEXT, wire.HELPER, "ids2"), "another nfxfer serves this NF already")
     lab.kill("xfer.ids2")
     wait_for("the helper to be gone", lambda: not lab.instance("ids2")["helper"])
     t.request(CODE["refused"], "no helper speaks for ids2: start 'nfxfer --name ids2'", ("move", "ids1", "ids2", POD))
@@ -448,7 +450,7 @@ def version_shim(lab):
     refused(t, "the shim", got, "this helper " + VERSION_WORDS)
     lab.start_xfer("ids2")
     lab.wait_ready()
-    with wire.Server(os.path.join(lab.run_dir, "ids5.sock"), 2, wire.SHIM, "ids5"):
+    with wire.Server(os.path.join(lab.run_dir, "ids5.sock"), NEXT, wire.SHIM, "ids5"):
         lab.spawn("xfer.ids5", [t.tool("nfxfer"), "--name", "ids5", "--dir", lab.run_dir])
         wait_for("ids5's reason", lambda: re.search("the shim " + VERSION_WORDS, lab.instance("ids5")["reason"]))
         before = snapshot(lab)
@@ -459,7 +461,7 @@ def version_shim(lab):
 
 
 def ask_free(path):
-    got = wire.greet(path, 2, wire.HELPER, "ids2")
+    got = wire.greet(path, NEXT, wire.HELPER, "ids2")
     return None if "another nfxfer" in got[1] else got
 
 
@@ -468,14 +470,14 @@ def version_peer(lab):
     t = Checker(lab)
     settled(lab)
     where = lab.instance("ids2")["helper"]
-    t.expect(wire.greet(where, 2, wire.PEER, "ids1", move=1, token=b"0" * 16)[0] is None, "no move waits, but it was answered")
+    t.expect(wire.greet(where, NEXT, wire.PEER, "ids1", move=1, token=b"0" * 16)[0] is None, "no move waits, but it was answered")
     lab.hold("xfer.ids1.dial")
     mover = lab.start_move("ids1", "ids2", POD)
     lab.wait_held("xfer.ids1.dial")
     ident = lab.nfctl("moves")[1]["moves"][-1]["id"]
     before = snapshot(lab)
-    for version, role, words in ((2, wire.PEER, "the source helper " + VERSION_WORDS), (1, wire.PEER, "wrong move or token"),
-                                 (1, wire.HELPER, "not a source helper")):
+    for version, role, words in ((NEXT, wire.PEER, "the source helper " + VERSION_WORDS), (wire.OURS, wire.PEER, "wrong move or token"),
+                                 (wire.OURS, wire.HELPER, "not a source helper")):
         refused(t, "the peer port", wire.greet(where, version, role, "ids1", move=ident, token=b"0" * 16), words)
     t.expect(re.search("refused a connection.*" + VERSION_WORDS, err(lab, "xfer.ids2")), "nfxfer logged nothing")
     t.unchanged(before)

@@ -9,7 +9,7 @@ import struct
 import threading
 
 SHIM, HELPER, CONTROLLER, PEER = 1, 2, 3, 4  # enum nf_role
-OURS = 1  # NF_PROTO_VERSION
+OURS = 2  # NF_PROTO_VERSION
 PATIENCE = 10.0  # seconds
 
 

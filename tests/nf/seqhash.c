@@ -424,13 +424,13 @@ static void read_packets(const struct input *in, int count)
 	}
 }
 
-static pcap_t *open_live(const char *dev, char *err)
+static pcap_t *open_live(const char *dev, int snaplen, char *err)
 {
 	pcap_t *p = pcap_create(dev, err);
 
 	if (!p)
 		return NULL;
-	pcap_set_snaplen(p, 65535);
+	pcap_set_snaplen(p, snaplen);
 	pcap_set_promisc(p, 1);
 	pcap_set_timeout(p, 10);
 	pcap_set_buffer_size(p, 16 << 20);
@@ -447,12 +447,14 @@ static void usage(FILE *f)
 	fprintf(f, "usage: seqhash -i IFACE | -r FILE [-f FILTER] [-c COUNT] [-o FILE] "
 		   "[--dispatch] [--hosts]\n"
 		   "               [--input loop|dispatch|next|next_ex|select+next|epoll+next_ex]\n"
-		   "               [--line-buffered] [--expire-every-ms N [--idle-ms N]]\n");
+		   "               [--line-buffered] [--snaplen N] [--expire-every-ms N [--idle-ms "
+		   "N]]\n");
 }
 
 struct options {
 	const char *dev, *file, *filter;
 	const struct input *input;
+	int snaplen;
 	int count;
 };
 
@@ -464,6 +466,7 @@ static int parse(int argc, char **argv, struct options *opt)
 					      {"line-buffered", no_argument, NULL, 'l'},
 					      {"expire-every-ms", required_argument, NULL, 'e'},
 					      {"idle-ms", required_argument, NULL, 'I'},
+					      {"snaplen", required_argument, NULL, 's'},
 					      {"help", no_argument, NULL, 'h'},
 					      {0}};
 	const char *out = NULL;
@@ -499,6 +502,9 @@ static int parse(int argc, char **argv, struct options *opt)
 		case 'l':
 			lines = true;
 			break;
+		case 's':
+			opt->snaplen = atoi(optarg);
+			break;
 		case 'e':
 			expire_every_ms = (unsigned)atoi(optarg);
 			break;
@@ -528,7 +534,8 @@ static int open_input(const struct options *opt)
 	char err[PCAP_ERRBUF_SIZE] = "";
 	struct bpf_program prog;
 
-	handle = opt->dev ? open_live(opt->dev, err) : pcap_open_offline(opt->file, err);
+	handle = opt->dev ? open_live(opt->dev, opt->snaplen, err)
+			  : pcap_open_offline(opt->file, err);
 	if (!handle) {
 		fprintf(stderr, "seqhash: %s\n", err);
 		return 1;
@@ -546,7 +553,7 @@ static int open_input(const struct options *opt)
 
 int main(int argc, char **argv)
 {
-	struct options opt = {.count = -1, .input = &inputs[0]};
+	struct options opt = {.count = -1, .input = &inputs[0], .snaplen = 65535};
 	struct pcap_stat st;
 	int rc = parse(argc, argv, &opt);
 

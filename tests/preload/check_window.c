@@ -119,6 +119,29 @@ START_TEST(suppressed_looks_like_done)
 }
 END_TEST
 
+/* Not by assertions inside: check's own messages would be counted, too. */
+START_TEST(drops_are_counted)
+{
+	uint64_t calls, bytes;
+	ssize_t n;
+
+	nfshim_test_window(1);
+	calls = nfshim_test_dropped();
+	bytes = nfshim_test_dropped_bytes();
+	n = write(fileno(f), "inside", 6);
+	n += fputs("in", f);
+	n += (ssize_t)fwrite("side", 2, 2, f);
+	n += fprintf(f, "%d", 123);
+	n += write(-1, "x", 1);
+	calls = nfshim_test_dropped() - calls;
+	bytes = nfshim_test_dropped_bytes() - bytes;
+	nfshim_test_window(0);
+	ck_assert_int_eq(n, 6 + 1 + 2 + 3 - 1);
+	ck_assert_uint_eq(calls, 4);
+	ck_assert_uint_eq(bytes, 6 + 2 + 4 + 3);
+}
+END_TEST
+
 START_TEST(own_memory_is_not_output)
 {
 	char *text;
@@ -187,11 +210,13 @@ int main(void)
 		fprintf(stderr, "the library of the tests is not preloaded\n");
 		return 2;
 	}
+	tcase_set_timeout(t, 60);
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_loop_test(t, only_what_is_inside_is_dropped, 0, (ROOM + 2) * (ROOM + 2));
 	tcase_add_test(t, flush_inside_writes_what_is_older);
 	tcase_add_test(t, opened_twice_is_closed_once);
 	tcase_add_test(t, suppressed_looks_like_done);
+	tcase_add_test(t, drops_are_counted);
 	tcase_add_test(t, own_memory_is_not_output);
 	tcase_add_test(t, other_threads_are_not_in_it);
 	tcase_add_test(t, stream_opened_inside_works_afterwards);

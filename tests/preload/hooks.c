@@ -2,6 +2,7 @@
 /* The tests' way to the inside of the shim. */
 #include "hooks.h"
 
+#include "drop.h"
 #include "fds.h"
 #include "signals.h"
 #include "window.h"
@@ -19,7 +20,16 @@ uint64_t nfshim_test_dropped(void)
 	uint64_t sum = 0;
 
 	for (int i = 0; i < NF_FAMILIES; i++)
-		sum += nf_dropped_calls[i];
+		sum += nf_drop_counts[i].dropped;
+	return sum;
+}
+
+uint64_t nfshim_test_dropped_bytes(void)
+{
+	uint64_t sum = 0;
+
+	for (int i = 0; i < NF_FAMILIES; i++)
+		sum += nf_drop_counts[i].bytes;
 	return sum;
 }
 

@@ -10,6 +10,7 @@
 
 HOOK void nfshim_test_window(int on);
 HOOK uint64_t nfshim_test_dropped(void); /* calls, all families */
+HOOK uint64_t nfshim_test_dropped_bytes(void);
 HOOK void nfshim_test_arm(const int *sweep);
 HOOK void nfshim_test_disarm(void);
 HOOK bool nfshim_test_pending(void);

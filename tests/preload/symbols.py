@@ -44,8 +44,8 @@ def read_list(path):
         for line in f:
             m = re.match(r"/\* ---- (.*) ---- \*/", line)
             section = m[1] if m else section
-            m = re.match(r"(FN|RF)\([^,]+, (\w+), \(", line)
-            if m and m[1] == "FN":
+            m = re.match(r"(FN|RF|OUT)\((?:(?<=OUT\()[A-Z]+, )?[^,]+, (\w+), \(", line)
+            if m and m[1] != "RF":
                 fn[m[2]] = section
             elif m:
                 rf.add(m[2])

@@ -105,6 +105,7 @@ static void fill_begin(void)
 	b->buffer_bytes = 1ull << 34;
 	b->reserve_bytes = 1ull << 35;
 	b->wait_ms = 6;
+	b->opt.inject = NF_INJECT_VETH;
 }
 
 static void fill_event(void)
@@ -291,6 +292,10 @@ static void begin_side(void)
 {
 	m.begin.side = 3;
 }
+static void begin_inject(void)
+{
+	m.begin.opt.inject = NF_INJECT_VETH + 1;
+}
 static void begin_peer(void)
 {
 	strcpy(m.begin.peer, "a b");
@@ -366,6 +371,7 @@ static const struct bad bad[] = {
 	{"begin side", NF_MSG_BEGIN, begin_side},
 	{"begin peer", NF_MSG_BEGIN, begin_peer},
 	{"begin space", NF_MSG_BEGIN, begin_space},
+	{"begin inject", NF_MSG_BEGIN, begin_inject},
 	{"no order", NF_MSG_ORDER, order_none},
 	{"order begin", NF_MSG_ORDER, order_begin},
 	{"order list", NF_MSG_ORDER, order_list},

@@ -538,6 +538,22 @@ START_TEST(orders_of_old_moves)
 }
 END_TEST
 
+/* A helper without a device for it: before the NF has heard of the move. */
+START_TEST(veth_without_device)
+{
+	struct nf_msg_begin b = {.opt.inject = NF_INJECT_VETH};
+	struct nf_msg_event *e;
+
+	lab_up();
+	begin(&lab.hd, NF_SIDE_DST, MOVE, b);
+	e = wait_event(&lab.hd, NF_EVENT_REC, NF_REC_FAILED);
+	ck_assert_ptr_nonnull(strstr(e->text, "--inject-dev"));
+	ck_assert_uint_eq(shim_count(&lab.d, NF_REC_BEGIN_DST), 0);
+	both_begun(MOVE + 1, (struct nf_msg_begin){0});
+	ck_assert_uint_eq(shim_count(&lab.d, NF_REC_BEGIN_DST), 1);
+}
+END_TEST
+
 TCase *fault_cases(void)
 {
 	TCase *t = tcase_create("faults");
@@ -564,5 +580,6 @@ TCase *fault_cases(void)
 	tcase_add_test(t, source_nf_dies);
 	tcase_add_test(t, dest_nf_dies);
 	tcase_add_test(t, orders_of_old_moves);
+	tcase_add_test(t, veth_without_device);
 	return t;
 }

@@ -32,6 +32,9 @@ expect 2 '--name'
 expect 2 '--name' --name 'a/b'
 expect 2 'unrecognized' --name a --frob
 expect 2 'not an option' --name a b
+expect 2 'inject-dev' --name a --inject-netns x
+expect 1 'No such device' --name a --dir "$dir" --inject-dev nothing0
+expect 1 'No such file' --name a --dir "$dir" --inject-dev lo --inject-netns no-such-namespace
 expect 1 'numbers' --name a --dir "$dir" --listen localhost
 expect 1 'one address' --name a --dir "$dir" --listen 0.0.0.0:0
 expect 1 'one address' --name a --dir "$dir" --listen '[::]:0'
