@@ -2,6 +2,7 @@
 /* What is asked for beside or after a move, and what is refused. */
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "move_cases.h"
@@ -50,6 +51,7 @@ END_TEST
 START_TEST(refusals)
 {
 	struct fake third, old;
+	char newer[64];
 
 	ctl_refused("move|ids1|ids9|" SPACE, 3, "there is no instance 'ids9'; known: ids1, ids2");
 	ctl_refused("move|ids1|ids1|" SPACE, 3, "both ids1");
@@ -68,7 +70,8 @@ START_TEST(refusals)
 	ctl_refused("flows|ids1|vlan", 3, "not supported");
 
 	ck_assert(!fake_hello(&old, "ids3", NF_PROTO_VERSION + 1));
-	ctl_refused("move|ids1|ids3|" SPACE, 3, "speaks version 2 of the protocol");
+	snprintf(newer, sizeof(newer), "speaks version %d of the protocol", NF_PROTO_VERSION + 1);
+	ctl_refused("move|ids1|ids3|" SPACE, 3, newer);
 	ck_assert(!fake_hello(&old, "ids1", NF_PROTO_VERSION)); /* there is one */
 
 	ck_assert(fake_hello(&third, "ids3", NF_PROTO_VERSION));
