@@ -44,7 +44,7 @@ static void service(struct nf_writer *w, uint16_t port)
 static void os(struct nf_writer *w, uint8_t detection, uint32_t line, const char *name,
 	       const char *raw)
 {
-	static const uint8_t fingerprint[46] = {[8] = 1, [11] = 2}; /* two options */
+	static const uint8_t fingerprint[42] = {[8] = 1, [11] = 2}; /* two options */
 
 	times(w, 500);
 	nf_put_u16(w, 1);
@@ -77,13 +77,14 @@ static void asset(struct nf_writer *w, unsigned i)
 	nf_put_u16(w, (uint16_t)(i & 2));
 	for (unsigned n = 0; n < (i & 2); n++)
 		service(w, n ? 443 : 80);
-	nf_put_u16(w, i & 4 ? 4 : 0);
+	nf_put_u16(w, i & 4 ? 5 : 0);
 	if (!(i & 4))
 		return;
 	os(w, 0x02, 5, "Linux", "S10:64:1:60");
 	os(w, 0x02, 9, "Linux", NULL);
 	os(w, 0x01, 0, "Plan 9", NULL);
 	os(w, 0x40, 0, NULL, "20:64:1:0:0:0:.");
+	os(w, 0x40, 0, NULL, NULL); /* came doubled with each repetition */
 }
 
 static void assets(struct nf_writer *w, unsigned i)
