@@ -100,8 +100,23 @@ static void check_rings(struct nf_conn *c)
 	}
 }
 
+/* What the helper says first: 1 a HELLO that is to be taken, 0 another message, -1 none. */
+static int opening(const uint8_t *data, size_t size)
+{
+	static struct nf_msg m;
+	size_t len;
+
+	if (size < 4)
+		return -1;
+	len = (size_t)data[0] << 24 | (size_t)data[1] << 16 | (size_t)data[2] << 8 | data[3];
+	if (len > size - 4 || nf_msg_decode(data + 4, len, &m))
+		return -1;
+	return m.type == NF_MSG_HELLO && m.hello.role == NF_ROLE_HELPER &&
+	       m.hello.version == NF_PROTO_VERSION;
+}
+
 /* REFUSED and nothing else; or HELLO with the rings, and then status. */
-static void check_answers(int fd)
+static void check_answers(int fd, int wanted)
 {
 	static struct nf_msg m;
 	struct nf_conn *c = nf_conn_new(fd);
@@ -116,11 +131,12 @@ static void check_answers(int fd)
 			NF_FUZZ_PROMISE(!refused);
 			refused = m.type == NF_MSG_REFUSED;
 			NF_FUZZ_PROMISE(n ? m.type == NF_MSG_STATUS
-					  : refused || m.type == NF_MSG_HELLO);
+					  : m.type == (wanted ? NF_MSG_HELLO : NF_MSG_REFUSED));
 			if (n++ == 0 && !refused)
 				check_rings(c);
 		}
 	} while (rc == 0);
+	NF_FUZZ_PROMISE((n > 0) == (wanted >= 0));
 	nf_conn_free(c);
 }
 
@@ -147,7 +163,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	NF_FUZZ_PROMISE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) == 0);
 	say_all(sv[0], data + 2, size - 2, data[0] % (DESCRIPTORS + 1), data[1] ? data[1] : size);
 	serve_guest(sv[1]);
-	check_answers(sv[0]);
+	check_answers(sv[0], opening(data + 2, size - 2));
 	NF_FUZZ_PROMISE(lowest_free() == free_before);
 	return 0;
 }
