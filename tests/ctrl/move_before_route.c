@@ -12,11 +12,17 @@ static const struct failure failures[] = {
 	{"stream broken", true, 3},
 };
 
+static void aborts(struct fake *f)
+{
+	fake_expect(f, NF_REC_ABORT);
+	fake_say(f, NF_REC_OVER);
+}
+
 START_TEST(abort_before_route)
 {
 	int stage = _i / (int)(sizeof(failures) / sizeof(failures[0]));
 	const struct failure *f = &failures[_i % (int)(sizeof(failures) / sizeof(failures[0]))];
-	struct fake *other = f->at_source ? &d : &s;
+	struct fake *who = f->at_source ? &s : &d;
 	bool silent = f->kind == 1 || f->kind == 2;
 	json_t *o;
 
@@ -24,22 +30,10 @@ START_TEST(abort_before_route)
 		return; /* the source knows nothing of it yet */
 	run_to(MOVE, stage);
 	fail_at(f);
-	if (!silent || other == &d) {
-		if (!silent) { /* both still hear */
-			fake_expect(&d, NF_REC_ABORT);
-			fake_say(&d, NF_REC_OVER);
-			if (stage > AT_BEGIN_DST) {
-				fake_expect(&s, NF_REC_ABORT);
-				fake_say(&s, NF_REC_OVER);
-			}
-		} else {
-			fake_expect(&d, NF_REC_ABORT);
-			fake_say(&d, NF_REC_OVER);
-		}
-	} else if (stage > AT_BEGIN_DST) {
-		fake_expect(&s, NF_REC_ABORT);
-		fake_say(&s, NF_REC_OVER);
-	}
+	if (who != &d || !silent)
+		aborts(&d);
+	if ((who != &s || !silent) && stage > AT_BEGIN_DST)
+		aborts(&s);
 	o = result(1, "aborted");
 	ck_assert_msg(strstr(jstr(o, "reason"), f->kind == 2 ? "helper of" : "made-up trouble") !=
 			      NULL,
@@ -69,10 +63,8 @@ START_TEST(abort_by_user)
 	fake_expect(&d, NF_REC_ABORT);
 	ck_assert_int_eq(ctl_run(words, NULL), 0); /* again: no harm */
 	fake_say(&d, NF_REC_OVER);
-	if (_i > AT_BEGIN_DST) {
-		fake_expect(&s, NF_REC_ABORT);
-		fake_say(&s, NF_REC_OVER);
-	}
+	if (_i > AT_BEGIN_DST)
+		aborts(&s);
 	o = result(1, "aborted");
 	ck_assert_str_eq(jstr(o, "reason"), "aborted by nfctl");
 	json_decref(o);
@@ -103,10 +95,8 @@ START_TEST(nobody_answers_begin)
 	json_t *o;
 
 	run_to(MOVE, AT_BEGIN_SRC);
-	fake_expect(&s, NF_REC_ABORT);
-	fake_say(&s, NF_REC_OVER);
-	fake_expect(&d, NF_REC_ABORT);
-	fake_say(&d, NF_REC_OVER);
+	aborts(&s);
+	aborts(&d);
 	o = result(1, "aborted");
 	ck_assert_ptr_nonnull(strstr(jstr(o, "reason"), "ids1 did not answer BEGIN"));
 	json_decref(o);
@@ -120,10 +110,8 @@ START_TEST(switch_refuses_the_route)
 	switch_fail(true);
 	run_to(MOVE, AT_PREPARE_SRC);
 	fake_say(&d, NF_REC_READY);
-	fake_expect(&d, NF_REC_ABORT);
-	fake_say(&d, NF_REC_OVER);
-	fake_expect(&s, NF_REC_ABORT);
-	fake_say(&s, NF_REC_OVER);
+	aborts(&d);
+	aborts(&s);
 	o = result(1, "aborted");
 	ck_assert_ptr_nonnull(strstr(jstr(o, "reason"), "told to fail"));
 	json_decref(o);

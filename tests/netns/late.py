@@ -13,54 +13,16 @@ too-early     the hold fills before the route has changed: the move is aborted, 
 All are judged by seqhash, reuse-prads by stock PRADS.
 """
 import os
-import random
-import re
-import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 
-from cases import judge, options, repeat
-from harness import CAMPUS, POD, Failure, Invalid, Lab, run, wait_for
+from harness import CAMPUS, POD, Invalid, run, wait_for
+from job import expect, lines, main
 from pcap import Closing, Trace, connection
 
 PPS = 1500
 FOR_EVER = "600000"  # a linger that only the next move ends
-
-
-class Job:
-    """What a case is given."""
-
-    def __init__(self, build, seed, tmp):
-        self.build, self.seed, self.tmp = build, seed, tmp
-        self.random = random.Random(seed)
-        self.campus = Trace(CAMPUS)
-
-    def lab(self, **kw):
-        return Lab(self.build, kw.pop("nf", "seqhash"), seed=self.seed, pause=True, **kw)
-
-    def file(self, name, records):
-        return self.campus.write(os.path.join(self.tmp, name + ".pcap"), records)
-
-    def of_space(self, path, space=POD):
-        out = path[:-len(".pcap")] + "-space.pcap"
-        run("tcpdump", "-r", path, "-w", out, space, stderr=subprocess.DEVNULL)
-        return out
-
-    def fresh(self, path):
-        """What an NF prints for these packets that has seen nothing before."""
-        return run(os.path.join(self.build, "tests/nf/seqhash"), "-r", path).splitlines()
-
-
-def expect(what, condition):
-    if not condition:
-        raise Failure("not so: " + what)
-
-
-def lines(lab, name):
-    with open(lab.path(name + ".out"), encoding="latin-1") as f:
-        return f.read().splitlines()
 
 
 def send_beside(lab, job, path, name, dev):
@@ -253,30 +215,9 @@ CASES = {
 }
 
 
-def case(build, name, seed, runs):
-    def one(i, n):
-        with tempfile.TemporaryDirectory() as tmp:
-            said = CASES[name](Job(build, n, tmp))
-        print("  run %d: %s" % (i + 1, said), flush=True)
-        return said
-
-    said, invalid = repeat(runs, seed, one)
-    return "%d of %d runs, %d invalid; %s" % (runs, runs, invalid, said[-1])
-
-
-def main():
-    args = options(__doc__).parse_args()
-    names = [n for n in CASES if re.search(args.case, n)]
-    if not (args.full or args.runs or args.case):
-        r = random.Random(args.seed)
-        names = ["forwarded", "forgotten", r.choice(["reuse-seqhash", "reuse-prads"]), r.choice(["downgraded", "too-early"])]
-    if args.list:
-        print("\n".join(names))
-        return 0
-    print("seed %d" % args.seed, flush=True)
-    runs = args.runs or (5 if args.full else 1)
-    return 1 if judge(names, lambda name: case(args.build, name, args.seed, runs)) else 0
+def sample(draw):
+    return ["forwarded", "forgotten", draw.choice(["reuse-seqhash", "reuse-prads"]), draw.choice(["downgraded", "too-early"])]
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(__doc__, CASES, sample))

@@ -15,7 +15,6 @@ two must be that of the reference, line by line. Two more of its own differences
 "points" holds a party of the move at each pause point and fires then; "storm" fires all the time.
 """
 import os
-import random
 import re
 import signal
 import sys

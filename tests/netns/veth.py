@@ -13,17 +13,14 @@ refused   no device at the helper, no room in the NF's capture: refused before a
 All are judged by seqhash against a reference that sees the same frames and never moves.
 """
 import os
-import random
 import re
 import struct
 import sys
-import tempfile
 import time
 from collections import Counter
 
-from cases import judge, options, repeat
 from harness import POD, ROOT, Invalid, wait_for
-from late import Job, expect, lines
+from job import expect, lines, main
 from pcap import Trace
 
 PPS = 1500
@@ -258,29 +255,9 @@ def refused(job):
 CASES = {"attacks": attacks, "lost": lost, "cut": cut, "capture": capture, "refused": refused}
 
 
-def case(build, name, seed, runs):
-    def one(i, n):
-        with tempfile.TemporaryDirectory() as tmp:
-            said = CASES[name](Job(build, n, tmp))
-        print("  run %d: %s" % (i + 1, said), flush=True)
-        return said
-
-    said, invalid = repeat(runs, seed, one)
-    return "%d of %d runs, %d invalid; %s" % (runs, runs, invalid, said[-1])
-
-
-def main():
-    args = options(__doc__).parse_args()
-    names = [n for n in CASES if re.search(args.case, n)]
-    if not (args.full or args.runs or args.case):
-        names = ["attacks", random.Random(args.seed).choice(["lost", "cut"]), "capture", "refused"]
-    if args.list:
-        print("\n".join(names))
-        return 0
-    print("seed %d" % args.seed, flush=True)
-    runs = args.runs or (5 if args.full else 1)
-    return 1 if judge(names, lambda name: case(args.build, name, args.seed, runs)) else 0
+def sample(draw):
+    return ["attacks", draw.choice(["lost", "cut"]), "capture", "refused"]
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(__doc__, CASES, sample))
