@@ -36,9 +36,10 @@ struct nf_real_fns {
 #undef OUT
 };
 
-extern struct nf_real_fns nf_real_table;
-extern bool nf_real_ready;
-void nf_real_init(void);
+#define NF_LOCAL __attribute__((visibility("hidden"))) /* addressed without a table */
+extern struct nf_real_fns nf_real_table NF_LOCAL;
+extern bool nf_real_ready NF_LOCAL;
+__attribute__((cold)) void nf_real_init(void);
 
 /* Ours are visible; everything else in the library is not. The headers' macros would get in the
  * way of the names. */
