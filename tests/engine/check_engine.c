@@ -29,9 +29,11 @@ int main(int argc, char **argv)
 	add_case(s, "source", add_source_cases);
 	add_case(s, "destination", add_destination_cases);
 	add_case(s, "input", add_input_cases);
+	add_case(s, "jump", add_jump_cases);
 	if (stage_own_net()) {
 		add_case(s, "live", add_live_cases);
 		add_case(s, "veth", add_veth_cases);
+		add_case(s, "nest", add_nest_cases);
 	} else {
 		printf("without live captures: they need root\n");
 	}

@@ -16,6 +16,7 @@
 #include <pcap/pcap.h>
 #include <poll.h>
 #include <pthread.h>
+#include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,7 @@
 #include <sys/select.h>
 #include <unistd.h>
 
+#include "leave.h"
 #include "nfshim.h"
 #include "play.h"
 
@@ -34,6 +36,8 @@ static struct play_state state[PLAY_FLOWS];
 static struct nfshim_hooks hooks;
 static pcap_t *handle, *handles[2]; /* the one that is read now; all */
 static bool quit;
+static jmp_buf landing;
+static char left_line[32]; /* what is still to be written when it is out of the callback */
 
 static void note(enum play_event event, unsigned flow, int64_t n)
 {
@@ -162,12 +166,37 @@ static void obey(enum play_what what)
 	case PLAY_BREAK:
 		pcap_breakloop(handle);
 		break;
+	case PLAY_NEST:
+		read_once(NULL);
+		break;
 	case PLAY_REGISTER:
 		note(PLAY_REGISTERED, 0, nfshim_register ? nfshim_register(&hooks, NULL) : 0);
 		break;
 	default:
 		break;
 	}
+}
+
+static void put_line(const char *line)
+{
+	size_t n = strlen(line);
+
+	if (write(STDOUT_FILENO, line, n) != (ssize_t)n)
+		abort();
+}
+
+static void jump(enum play_what what, const char *line)
+{
+	strcpy(left_line, line);
+	if (what == PLAY_THROW)
+		leave_by_throw();
+	longjmp(landing, 1);
+}
+
+static void landed(void)
+{
+	note(PLAY_LANDED, 0, nfshim_reprocessing && nfshim_reprocessing());
+	put_line(left_line);
 }
 
 static void work(const struct pcap_pkthdr *h, const u_char *data)
@@ -177,7 +206,6 @@ static void work(const struct pcap_pkthdr *h, const u_char *data)
 	char line[32];
 	uint32_t number;
 	unsigned flow;
-	int n;
 
 	if (!play_read(data, h->caplen, &flow, &number, &what))
 		return;
@@ -185,9 +213,10 @@ static void work(const struct pcap_pkthdr *h, const u_char *data)
 	if (!again)
 		obey(what);
 	play_apply(&state[flow], number, what);
-	n = snprintf(line, sizeof(line), "%u %u\n", flow, number);
-	if (write(STDOUT_FILENO, line, (size_t)n) != n)
-		abort();
+	snprintf(line, sizeof(line), "%u %u\n", flow, number);
+	if (what == PLAY_JUMP || what == PLAY_THROW)
+		jump(what, line);
+	put_line(line);
 }
 
 static void on_packet(u_char *user, const struct pcap_pkthdr *h, const u_char *data)
@@ -198,6 +227,27 @@ static void on_packet(u_char *user, const struct pcap_pkthdr *h, const u_char *d
 
 /* ---- input ---- */
 
+static int loop(int cnt)
+{
+	return pcap_loop(handle, cnt, on_packet, NULL);
+}
+
+static int dispatch(int cnt)
+{
+	return pcap_dispatch(handle, cnt, on_packet, NULL);
+}
+
+/* Call @input, which the NF may leave in a packet: then 1. */
+static int call(int (*input)(int), int cnt)
+{
+	int rc;
+
+	if (setjmp(landing) == 0 && leave_catch(input, cnt, &rc))
+		return rc;
+	landed();
+	return 1;
+}
+
 /* Until a call gives no packet: a limit and the end of a file are both 0. */
 static void read_by_loop(int cnt)
 {
@@ -205,7 +255,7 @@ static void read_by_loop(int cnt)
 
 	do {
 		before = atomic_load(&play->used);
-		note(PLAY_RETURN, 0, pcap_loop(handle, cnt, on_packet, NULL));
+		note(PLAY_RETURN, 0, call(loop, cnt));
 	} while (!quit && atomic_load(&play->used) > before + 1);
 }
 
@@ -214,7 +264,7 @@ static void read_by_dispatch(int cnt)
 	int rc;
 
 	do {
-		rc = pcap_dispatch(handle, cnt, on_packet, NULL);
+		rc = call(dispatch, cnt);
 		note(PLAY_RETURN, 0, rc);
 	} while (!quit && (rc > 0 || rc == PCAP_ERROR_BREAK));
 }
