@@ -15,6 +15,7 @@
 #include "log.h"
 #include "msg.h"
 #include "pause.h"
+#include "real.h"
 
 #define DEFAULT_DIR "/run/nfshim"
 
@@ -51,6 +52,7 @@ __attribute__((constructor)) static void start(void)
 		snprintf(name, sizeof(name), "%.40s.%d", program_invocation_short_name, getpid());
 	snprintf(who, sizeof(who), "nfshim[%s]", name);
 	nf_log_init(who);
+	nf_log_write = nf_real.write; /* also in the window */
 	if (!name_is_good(name)) {
 		inert("NFSHIM_NAME may hold letters, digits, '.', '_' and '-' only, and must not "
 		      "start with a dot");
