@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "escape.h"
 #include "evlog.h"
 #include "in_pcap.h"
 #include "in_veth.h"
@@ -188,6 +189,13 @@ static void check_link(void)
 
 /* ---- records from the helper ---- */
 
+static const char *unfit(void)
+{
+	const char *why = nf_capture_unfit();
+
+	return why ? why : nf_escape_unfit();
+}
+
 /* -errno and a sentence why this shim cannot take part in a move. */
 static int refuse_begin(const char **why)
 {
@@ -200,7 +208,8 @@ static int refuse_begin(const char **why)
 		*why = "this instance is part of another move";
 		return -EBUSY;
 	}
-	*why = nf_capture_unfit();
+	nf_escape_look();
+	*why = unfit();
 	return *why ? -ENOTSUP : 0;
 }
 
@@ -367,7 +376,7 @@ bool nf_engine_safe_point(struct nf_sink *s)
 	check_link();
 	if (nf_engine_armed() && nf_signals_pending())
 		nf_signals_safe_point();
-	if (nf_engine_armed() && !nf_move.failed && (why = nf_capture_unfit()))
+	if (nf_engine_armed() && !nf_move.failed && (why = unfit()))
 		nf_move_fail(-ENOTSUP, "%s", why);
 	if (current) {
 		more = take_records(s);

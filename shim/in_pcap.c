@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "engine.h"
+#include "escape.h"
 #include "in_veth.h"
 #include "link.h"
 #include "mark_filter.h"
@@ -262,6 +263,7 @@ void nf_input_enter(struct nf_sink *s, pcap_t *p, int cnt, pcap_handler cb, u_ch
 	if (!entered) {
 		entered = true;
 		nf_rendezvous_ensure();
+		nf_escape_look();
 		/* A pull call has no callback. */
 		nf_provider_attach(s->pull ? NULL : (const void *)cb, p, s->pull ? NULL : user);
 	}

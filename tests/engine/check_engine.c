@@ -30,6 +30,7 @@ int main(int argc, char **argv)
 	add_case(s, "destination", add_destination_cases);
 	add_case(s, "input", add_input_cases);
 	add_case(s, "jump", add_jump_cases);
+	add_case(s, "unfit", add_unfit_cases);
 	if (stage_own_net()) {
 		add_case(s, "live", add_live_cases);
 		add_case(s, "veth", add_veth_cases);

@@ -176,48 +176,10 @@ START_TEST(held_and_forwarded)
 }
 END_TEST
 
-/* Packets that the NF reads inside a callback pass by the shim. */
-START_TEST(read_inside)
-{
-	trace("0 1n 2w 0q");
-	nf_start("loop", -1, "", "live:nf0,nf1");
-	helper_up();
-	helper_waits_for_idle(); /* the captures are open */
-	trace_send("sw0");
-	nf_waits_in(2);
-	send_begin(_i ? NF_REC_BEGIN_SRC : NF_REC_BEGIN_DST, NULL);
-	atomic_store(&play->go, true);
-	expect_failed("inside the callback");
-	everything_came();
-}
-END_TEST
-
-START_TEST(begins_to_read_inside)
-{
-	trace("0 1n 2w 0q");
-	nf_start("loop", -1, "", "live:nf0,nf1");
-	helper_up();
-	send_begin(NF_REC_BEGIN_SRC, NULL);
-	expect(NF_REC_EXPORTED);
-	trace_send("sw0");
-	nf_waits_in(2);
-	atomic_store(&play->go, true);
-	expect_failed("inside the callback");
-	everything_came();
-}
-END_TEST
-
 void add_jump_cases(TCase *t)
 {
 	tcase_add_loop_test(t, idle, 0, WAYS);
 	tcase_add_loop_test(t, source, 0, WAYS);
 	tcase_add_loop_test(t, clones, 0, WAYS);
 	tcase_add_loop_test(t, held_and_forwarded, 0, WAYS);
-}
-
-void add_nest_cases(TCase *t)
-{
-	tcase_add_checked_fixture(t, make_link, NULL);
-	tcase_add_loop_test(t, read_inside, 0, 2);
-	tcase_add_test(t, begins_to_read_inside);
 }
