@@ -18,6 +18,8 @@ static int flags_for(int flags)
 {
 	if ((flags & RTLD_DEEPBIND) && nf_escape_refuses(NF_ESCAPE_DEEPBIND))
 		flags &= ~RTLD_DEEPBIND;
+	if (!nf_real_table.dlopen)
+		nf_real_init();
 	nf_real_refresh();
 	return flags;
 }
