@@ -24,6 +24,10 @@ struct nf_link {
  * the caller makes the shim inert and loud on failure. Again after fork. */
 int nf_rendezvous_start(const char *dir, const char *name);
 
+pid_t nf_rendezvous_taken(void); /* -EADDRINUSE: by this process; 0: unknown */
+/* Has this process no thread but the caller and ours? False too if that is unknown. */
+bool nf_rendezvous_alone(void);
+
 /* At the first input call: a daemonised child starts its own service thread. */
 void nf_rendezvous_ensure(void);
 

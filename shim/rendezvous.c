@@ -47,6 +47,7 @@ static int listener = -1, doorbell = -1;
 static uid_t owner;
 static pid_t thread_pid;
 static bool forked; /* a child may have the name now */
+static pid_t taken; /* by this process, if it is known */
 
 static pthread_mutex_t status_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct nf_msg_status status;
@@ -134,6 +135,15 @@ static int bind_listener(void)
 	return hidden(fd);
 }
 
+/* The process at the other end; 0: unknown. */
+static pid_t peer_of(int fd)
+{
+	struct ucred cred = {0};
+	socklen_t len = sizeof(cred);
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0 ? 0 : cred.pid;
+}
+
 static int open_listener(void)
 {
 	int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -143,6 +153,8 @@ static int open_listener(void)
 		return -errno;
 	/* EAGAIN: somebody listens, but is slow to answer. */
 	alive = connect(probe, (struct sockaddr *)&addr, sizeof(addr)) == 0 || errno == EAGAIN;
+	if (alive)
+		taken = peer_of(probe);
 	close(probe);
 	if (alive)
 		return -EADDRINUSE;
@@ -454,6 +466,19 @@ int nf_rendezvous_start(const char *dir, const char *n)
 	if (err)
 		close_hidden(&listener);
 	return err;
+}
+
+pid_t nf_rendezvous_taken(void)
+{
+	return taken;
+}
+
+bool nf_rendezvous_alone(void)
+{
+	struct stat st;
+
+	/* Two links of the folder's own, this thread and ours. */
+	return thread_pid == getpid() && stat("/proc/self/task", &st) == 0 && st.st_nlink <= 4;
 }
 
 void nf_rendezvous_ensure(void)
