@@ -63,6 +63,7 @@ void nf_engine_input_end(struct nf_sink *s);
 /* Make the shim inert: abort what runs, say why. */
 void nf_engine_fail(const char *why);
 extern _Atomic bool nf_inert;
+void nf_inert_tell(void); /* constructor.c: it reads packets; say why it is inert, if nobody did */
 
 /* From the constructor. */
 void nf_engine_init(const char *name);

@@ -149,8 +149,10 @@ bool nf_input_ours(pcap_t *p)
 {
 	struct nf_capture *c;
 
-	if (nf_inert && !nf_engine_armed())
+	if (nf_inert && !nf_engine_armed()) {
+		nf_inert_tell();
 		return false;
+	}
 	if (nf_sink_now) {
 		note_inside(p);
 		return false;

@@ -5,6 +5,7 @@
  *
  *   w wait for a byte on stdin    p print the pid     o open "lo"     i read packets for ever
  *   d daemon(): the parent _exit()s    e fork, the parent exit()s    c fork a worker that idles
+ *   k run other programs    n start another of these: poi
  *   u become nobody    r chroot to an empty place    x close all but 0 to 2
  */
 #include <pcap/pcap.h>
@@ -73,6 +74,13 @@ static void step(char what)
 			step('p');
 			pause();
 		}
+		break;
+	case 'k':
+		system("true; exec true");
+		break;
+	case 'n':
+		if (fork() == 0)
+			execl("/proc/self/exe", "rendezvous_nf", "poi", NULL);
 		break;
 	case 'u':
 		must(setgid(65534) || setuid(65534), "setuid");
