@@ -139,17 +139,19 @@ static void publish(void)
 	static enum nf_side side;
 	static enum nf_phase phase;
 	static uint32_t hooks;
+	static pid_t pid;
 	struct nf_msg_status st;
 
 	if (move == nf_move.id && side == nf_move.side && phase == nf_move.phase &&
-	    hooks == nf_provider.hooks.size)
+	    hooks == nf_provider.hooks.size && pid == nf_rendezvous_pid())
 		return;
 	move = nf_move.id;
 	side = nf_move.side;
 	phase = nf_move.phase;
 	hooks = nf_provider.hooks.size;
+	pid = nf_rendezvous_pid();
 	st = (struct nf_msg_status){
-		.pid = (uint32_t)getpid(), .input = 1, .move = move, .side = side, .phase = phase};
+		.pid = (uint32_t)pid, .input = 1, .move = move, .side = side, .phase = phase};
 	strncpy(st.name, instance, sizeof(st.name) - 1);
 	strncpy(st.program, program_invocation_short_name, sizeof(st.program) - 1);
 	if (hooks)

@@ -262,9 +262,10 @@ void nf_input_enter(struct nf_sink *s, pcap_t *p, int cnt, pcap_handler cb, u_ch
 	s->nanosec = nf_real.pcap_get_tstamp_precision(p) == PCAP_TSTAMP_PRECISION_NANO;
 	s->live = nf_real.pcap_file(p) == NULL;
 	s->capture = find_capture(p);
+	if (!entered || nf_rendezvous_forked)
+		nf_rendezvous_ensure();
 	if (!entered) {
 		entered = true;
-		nf_rendezvous_ensure();
 		nf_escape_look();
 		/* A pull call has no callback. */
 		nf_provider_attach(s->pull ? NULL : (const void *)cb, p, s->pull ? NULL : user);

@@ -39,6 +39,7 @@
 
 _Atomic uint64_t nf_packets_seen;
 _Atomic bool nf_packet_thread_known;
+bool nf_rendezvous_forked;
 
 static _Atomic(struct nf_link *) current;
 static char name[NF_NAME_MAX];
@@ -436,6 +437,7 @@ static void in_child(void)
 	close_hidden(&guest.in);
 	close_hidden(&guest.out);
 	atomic_store(&current, NULL);
+	nf_rendezvous_forked = true;
 	pthread_mutex_unlock(&guest_lock);
 }
 
@@ -468,6 +470,11 @@ int nf_rendezvous_start(const char *dir, const char *n)
 	return err;
 }
 
+pid_t nf_rendezvous_pid(void)
+{
+	return thread_pid;
+}
+
 pid_t nf_rendezvous_taken(void)
 {
 	return taken;
@@ -485,10 +492,12 @@ void nf_rendezvous_ensure(void)
 {
 	int fd;
 
+	nf_rendezvous_forked = false;
 	if (thread_pid == getpid() || listener < 0)
 		return;
-	pthread_mutex_init(&status_lock, NULL);		  /* the parent's thread may have held it */
-	if (guest.link && atomic_load(&guest.link->up)) { /* else the thread was at work on it */
+	pthread_mutex_init(&status_lock, NULL); /* the parent's thread may have held it */
+	/* Else the parent's threads were at work on it. */
+	if (guest.link && atomic_load(&guest.link->up) && !atomic_load(&nf_packet_thread_known)) {
 		nf_ring_free(guest.link->in);
 		nf_ring_free(guest.link->out);
 		free(guest.link);

@@ -348,8 +348,8 @@ END_TEST
 
 START_TEST(daemon_while_linked)
 {
-	static const char *const steps[] = {"wdpoi",   "wepoi",	  "wdopui", "weopui",
-					    "wdoprui", "weoprui", "wdpxoi", "wddpoi"};
+	static const char *const steps[] = {"wdpoi",   "wepoi",	 "wdopui", "weopui", "wdoprui",
+					    "weoprui", "wdpxoi", "wddpoi", "wogdpi", "wogepui"};
 	pid_t parent = start(steps[_i], NULL), child;
 	struct client h;
 
@@ -570,7 +570,7 @@ static void add_tests(TCase *t)
 	tcase_add_test(t, other_users);
 	tcase_add_loop_test(t, helper_comes_and_goes, 0, 2);
 	tcase_add_test(t, helper_whose_link_was_used);
-	tcase_add_loop_test(t, daemon_while_linked, 0, 8);
+	tcase_add_loop_test(t, daemon_while_linked, 0, 10);
 	tcase_add_loop_test(t, privileges_and_descriptors_gone, 0, 3);
 	tcase_add_test(t, closes_all_before_input);
 	tcase_add_test(t, worker_outlives_the_nf);
