@@ -15,6 +15,7 @@ void add_input_cases(TCase *t);
 void add_live_cases(TCase *t);
 void add_veth_cases(TCase *t);
 void add_jump_cases(TCase *t);
+void add_live_jump_cases(TCase *t);
 void add_unfit_cases(TCase *t);
 void add_nest_cases(TCase *t);
 

@@ -35,6 +35,7 @@ int main(int argc, char **argv)
 		add_case(s, "live", add_live_cases);
 		add_case(s, "veth", add_veth_cases);
 		add_case(s, "nest", add_nest_cases);
+		add_case(s, "live jump", add_live_jump_cases);
 	} else {
 		printf("without live captures: they need root\n");
 	}

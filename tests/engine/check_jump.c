@@ -176,6 +176,27 @@ START_TEST(held_and_forwarded)
 }
 END_TEST
 
+/* A handler that waits for a safe point leaves the input call there. Libpcap gives the packet that
+ * came meanwhile once more. */
+START_TEST(deferred_handler)
+{
+	trace("0 1s 2 0 1s 2 0q");
+	nf_start(readers[_i], -1, "", "live:nf0");
+	helper_up();
+	send_begin(NF_REC_BEGIN_SRC, NULL);
+	expect(NF_REC_EXPORTED);
+	trace_send("sw0");
+	everything_came();
+	landings_were(0, 2);
+}
+END_TEST
+
+void add_live_jump_cases(TCase *t)
+{
+	tcase_add_checked_fixture(t, make_link, NULL);
+	tcase_add_loop_test(t, deferred_handler, 0, 2);
+}
+
 void add_jump_cases(TCase *t)
 {
 	tcase_add_loop_test(t, idle, 0, WAYS);

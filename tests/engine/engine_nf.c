@@ -19,6 +19,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,7 +41,7 @@ static struct play_state state[PLAY_FLOWS];
 static struct nfshim_hooks hooks;
 static pcap_t *handle, *handles[2]; /* the one that is read now; all */
 static bool quit;
-static jmp_buf landing;
+static sigjmp_buf landing;
 static char left_line[32]; /* what is still to be written when it is out of the callback */
 
 static void note(enum play_event event, unsigned flow, int64_t n)
@@ -182,6 +183,9 @@ static void obey(enum play_what what)
 	case PLAY_BREAK:
 		pcap_breakloop(handle);
 		break;
+	case PLAY_SIGNAL:
+		raise(SIGUSR1);
+		break;
 	case PLAY_ESCAPE:
 		escape();
 		break;
@@ -209,13 +213,20 @@ static void jump(enum play_what what, const char *line)
 	strcpy(left_line, line);
 	if (what == PLAY_THROW)
 		leave_by_throw();
-	longjmp(landing, 1);
+	siglongjmp(landing, 1);
 }
 
 static void landed(void)
 {
 	note(PLAY_LANDED, 0, nfshim_reprocessing && nfshim_reprocessing());
 	put_line(left_line);
+}
+
+static void on_signal(int sig)
+{
+	(void)sig;
+	*left_line = 0;
+	siglongjmp(landing, 1);
 }
 
 static void work(const struct pcap_pkthdr *h, const u_char *data)
@@ -261,7 +272,7 @@ static int call(int (*input)(int), int cnt)
 {
 	int rc;
 
-	if (setjmp(landing) == 0 && leave_catch(input, cnt, &rc))
+	if (sigsetjmp(landing, 1) == 0 && leave_catch(input, cnt, &rc))
 		return rc;
 	landed();
 	return 1;
@@ -465,6 +476,7 @@ int main(int argc, char **argv)
 				      .del = del};
 	if (nfshim_register)
 		note(PLAY_REGISTERED, 0, nfshim_register(&hooks, NULL));
+	signal(SIGUSR1, on_signal);
 	open_input(argv[4]);
 	if (!strcmp(argv[2], "loop"))
 		read_by_loop(cnt);

@@ -25,6 +25,7 @@ enum play_what {
 	PLAY_BREAK = 'b',    /* pcap_breakloop, and go on with the next input call */
 	PLAY_JUMP = 'j',     /* leave the callback by longjmp, then write the line */
 	PLAY_THROW = 'x',    /* the same by a C++ exception */
+	PLAY_SIGNAL = 's',   /* raise a signal whose handler leaves the input call */
 	PLAY_ESCAPE = 'e',   /* set up output that passes by the shim */
 	PLAY_NEST = 'n',     /* read the second capture inside the callback, once */
 	PLAY_THREAD = 't',   /* another thread reads the second capture, once */
