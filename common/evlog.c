@@ -82,6 +82,11 @@ out:
 	return err;
 }
 
+bool nf_evlog_is_at(const void *mapping)
+{
+	return head && mapping == head;
+}
+
 void nf_evlog_put(enum nf_ev what, uint64_t id, const struct nfshim_flow *f, uint64_t version,
 		  uint32_t epoch, bool output)
 {

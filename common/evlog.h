@@ -54,6 +54,7 @@ struct nf_ev_head {
 
 extern bool nf_evlog_on; /* one test on the fast path */
 
+bool nf_evlog_is_at(const void *mapping);
 int nf_evlog_open(const char *instance); /* from $NFSHIM_EVLOG; 0 if unset. -errno */
 void nf_evlog_put(enum nf_ev what, uint64_t id, const struct nfshim_flow *f, uint64_t version,
 		  uint32_t epoch, bool output);

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+ssize_t (*nf_log_write)(int fd, const void *line, size_t n) = write;
+
 static const char *prefix = "nfshim";
 static enum nf_log_level limit = NF_LOG_INFO;
 static const char *const level_name[] = {"error", "warning", "info", "debug"};
@@ -42,6 +44,6 @@ void nf_log(enum nf_log_level level, const char *fmt, ...)
 	if (n > 0)
 		at += (size_t)n < sizeof(line) - at - 1 ? (size_t)n : sizeof(line) - at - 2;
 	line[at++] = '\n';
-	if (write(STDERR_FILENO, line, at) < 0)
+	if (nf_log_write(STDERR_FILENO, line, at) < 0)
 		return; /* nowhere to say it */
 }

@@ -3,6 +3,7 @@
 #include "drop.h"
 
 #include <errno.h>
+#include <pthread.h>
 
 #include "fds.h"
 
@@ -48,9 +49,20 @@ static bool decide(enum nf_fn fn, bool output)
 	return output;
 }
 
+/* Of the families that only may have some, none is one. */
+static bool is_cancellation_point(enum nf_fn fn)
+{
+	return (fns[fn].family == NF_FAM_FD || fns[fn].family == NF_FAM_SOCKET) &&
+	       fn != NF_FN_sendfile && fn != NF_FN_sendfile64;
+}
+
 bool nf_drop_ask_fd(enum nf_fn fn, int fd)
 {
-	return decide(fn, nf_fd_is_output(fd));
+	bool drop = decide(fn, nf_fd_is_output(fd));
+
+	if (drop && is_cancellation_point(fn))
+		pthread_testcancel();
+	return drop;
 }
 
 bool nf_drop_ask_file(enum nf_fn fn, FILE *f)

@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "escape.h"
 #include "evlog.h"
 #include "in_pcap.h"
 #include "in_veth.h"
@@ -65,17 +66,21 @@ bool nf_engine_idle(void)
 	       !nf_mark_expected;
 }
 
-/* A packet that a pull call gives: until the NF has come back there is no safe point. */
+/* The packet that the input brought last. */
 static struct {
-	bool on;
+	bool waits;  /* nothing was done with it yet */
 	bool source; /* nf_src_after is still to come */
 	struct pcap_pkthdr h;
 	struct nf_packet_view p;
-} pulled;
+} last;
+
+/* The NF works on a packet outside an input call: until it has come back there is no safe point. */
+static bool pulled;
+static bool taking; /* a record; a callback that is left leaves it to be done */
 
 static void pull(struct nf_sink *s, const struct pcap_pkthdr *h, const u_char *data, bool window)
 {
-	pulled.on = true;
+	pulled = true;
 	s->window = window;
 	s->cb(s->user, h, data);
 	s->delivered++;
@@ -83,13 +88,32 @@ static void pull(struct nf_sink *s, const struct pcap_pkthdr *h, const u_char *d
 
 void nf_engine_returned(void)
 {
-	bool source = pulled.source;
+	bool source = last.source, took = taking;
 
 	if (nf_window)
 		nf_window_close();
-	pulled.on = pulled.source = false;
+	pulled = last.source = taking = false;
+	if (took && current)
+		nf_ring_next(current->in);
 	if (source)
-		nf_src_after(&pulled.p);
+		nf_src_after(&last.p);
+}
+
+void nf_engine_held(const struct nf_packet_view *p)
+{
+	if (p->data == last.p.data)
+		last.waits = false;
+}
+
+/* Libpcap gives the packet of a live capture again, since its callback has not returned; from a
+ * file it takes the next one. */
+void nf_engine_left(const struct nf_sink *s)
+{
+	pulled = s->in_callback;
+	if (last.waits && !s->live && nf_move.side == NF_SIDE_DST)
+		nf_dst_keep(&last.p);
+	last.waits = false;
+	last.p.data = NULL;
 }
 
 void nf_give(struct nf_sink *s, const struct pcap_pkthdr *h, const u_char *data, bool window)
@@ -115,17 +139,19 @@ static void publish(void)
 	static enum nf_side side;
 	static enum nf_phase phase;
 	static uint32_t hooks;
+	static pid_t pid;
 	struct nf_msg_status st;
 
 	if (move == nf_move.id && side == nf_move.side && phase == nf_move.phase &&
-	    hooks == nf_provider.hooks.size)
+	    hooks == nf_provider.hooks.size && pid == nf_rendezvous_pid())
 		return;
 	move = nf_move.id;
 	side = nf_move.side;
 	phase = nf_move.phase;
 	hooks = nf_provider.hooks.size;
+	pid = nf_rendezvous_pid();
 	st = (struct nf_msg_status){
-		.pid = (uint32_t)getpid(), .input = 1, .move = move, .side = side, .phase = phase};
+		.pid = (uint32_t)pid, .input = 1, .move = move, .side = side, .phase = phase};
 	strncpy(st.name, instance, sizeof(st.name) - 1);
 	strncpy(st.program, program_invocation_short_name, sizeof(st.program) - 1);
 	if (hooks)
@@ -165,6 +191,13 @@ static void check_link(void)
 
 /* ---- records from the helper ---- */
 
+static const char *unfit(void)
+{
+	const char *why = nf_capture_unfit();
+
+	return why ? why : nf_escape_unfit();
+}
+
 /* -errno and a sentence why this shim cannot take part in a move. */
 static int refuse_begin(const char **why)
 {
@@ -177,7 +210,8 @@ static int refuse_begin(const char **why)
 		*why = "this instance is part of another move";
 		return -EBUSY;
 	}
-	*why = nf_capture_unfit();
+	nf_escape_look();
+	*why = unfit();
 	return *why ? -ENOTSUP : 0;
 }
 
@@ -304,7 +338,9 @@ static bool take_records(struct nf_sink *s)
 			return true;
 		if (!may_take(r, s) || nf_inject_awaits(r, payload))
 			return false;
+		taking = true;
 		dispatch(r, payload, s);
+		taking = false;
 		if (!current)
 			return false;
 		nf_ring_next(current->in);
@@ -333,7 +369,7 @@ bool nf_engine_safe_point(struct nf_sink *s)
 	const char *why;
 	bool more = false;
 
-	if (pulled.on)
+	if (pulled)
 		return false;
 	if (nf_inert) {
 		wind_down(s);
@@ -342,7 +378,7 @@ bool nf_engine_safe_point(struct nf_sink *s)
 	check_link();
 	if (nf_engine_armed() && nf_signals_pending())
 		nf_signals_safe_point();
-	if (nf_engine_armed() && !nf_move.failed && (why = nf_capture_unfit()))
+	if (nf_engine_armed() && !nf_move.failed && (why = unfit()))
 		nf_move_fail(-ENOTSUP, "%s", why);
 	if (current) {
 		more = take_records(s);
@@ -390,50 +426,62 @@ static inline void pause_at(struct nf_sink *s)
 }
 #endif
 
-/* The source's NF has worked on the packet, or, in a pull call, will have when it comes back. */
-static void processed(const struct nf_sink *s, const struct nf_packet_view *p)
+static void remember(const struct nf_packet_view *p)
 {
-	if (!s->pull) {
-		nf_src_after(p);
+	last.waits = true;
+	last.h = *p->h;
+	last.p = *p;
+	last.p.h = &last.h;
+}
+
+/* Give the packet to the NF. In a pull call it has worked on it when it comes back. */
+static void give(struct nf_sink *s, const struct nf_packet_view *p)
+{
+	last.waits = false;
+	last.source = nf_move.side == NF_SIDE_SRC;
+	nf_give(s, p->h, p->data, false);
+	if (s->pull)
+		last.p.data = NULL;
+	else
+		nf_engine_returned();
+}
+
+static void take(struct nf_sink *s, struct nf_packet_view *p)
+{
+	bool process = true;
+
+	if (!nf_engine_armed() && nf_mark_late(p->data, p->h->caplen))
+		return;
+	if (nf_evlog_on) {
+		p->id = nf_evlog_id(p->data, p->h->caplen, p->h->len);
+		nf_flow_parse(p->data, p->h->caplen, nf_move.frags, &p->flow, NULL);
+	}
+	if (nf_move.side == NF_SIDE_SRC)
+		process = nf_src_before(p, s);
+	else if (nf_move.side == NF_SIDE_DST)
+		process = nf_dst_before(p, s);
+	if (!process)
+		return;
+	if (nf_move.side == NF_SIDE_DST && nf_sink_full(s)) {
+		nf_dst_keep(p);
 		return;
 	}
-	pulled.source = true;
-	pulled.h = *p->h;
-	pulled.p = *p;
-	pulled.p.h = &pulled.h;
-	pulled.p.data = NULL;
+	if (nf_evlog_on)
+		nf_evlog_put(NF_EV_PROCESSED, p->id, &p->flow, 0, 0, true);
+	give(s, p);
 }
 
 void nf_engine_packet(struct nf_sink *s, const struct pcap_pkthdr *h, const u_char *data)
 {
-	struct nf_packet_view p = {.h = h, .data = data, .sec = h->ts.tv_sec};
-	bool process = true;
+	struct nf_packet_view p = {
+		.h = h, .data = data, .capture = s->capture, .sec = h->ts.tv_sec};
 
+	p.nsec = (uint32_t)(s->nanosec ? h->ts.tv_usec : h->ts.tv_usec * 1000);
+	remember(&p);
 	pause_at(s);
 	nf_engine_safe_point(s);
-	if (!nf_engine_armed() && nf_mark_late(data, h->caplen))
-		return;
-	p.capture = s->capture;
-	p.nsec = (uint32_t)(s->nanosec ? h->ts.tv_usec : h->ts.tv_usec * 1000);
-	if (nf_evlog_on) {
-		p.id = nf_evlog_id(data, h->caplen, h->len);
-		nf_flow_parse(data, h->caplen, nf_move.frags, &p.flow, NULL);
-	}
-	if (nf_move.side == NF_SIDE_SRC)
-		process = nf_src_before(&p, s);
-	else if (nf_move.side == NF_SIDE_DST)
-		process = nf_dst_before(&p, s);
-	if (!process)
-		return;
-	if (nf_move.side == NF_SIDE_DST && nf_sink_full(s)) {
-		nf_dst_keep(&p);
-		return;
-	}
-	if (nf_evlog_on)
-		nf_evlog_put(NF_EV_PROCESSED, p.id, &p.flow, 0, 0, true);
-	nf_give(s, h, data, false);
-	if (nf_move.side == NF_SIDE_SRC)
-		processed(s, &p);
+	take(s, &p);
+	last.waits = false;
 }
 
 /* ---- ends ---- */

@@ -33,6 +33,7 @@ struct nf_sink {
 	int delivered;		    /* packets given to the NF so far in this input call */
 	int limit;		    /* stop giving at this many, 0: no limit */
 	struct nf_capture *capture; /* of the handle, NULL: too many */
+	void *jump[4];		    /* in_pcap.c: glibc's place to tell of a longjmp */
 };
 
 /* No packet may be given any more in this input call. */
@@ -46,8 +47,12 @@ bool nf_engine_idle(void);
 
 /* Give one packet from the NF's own input to the NF, or keep it. */
 void nf_engine_packet(struct nf_sink *s, const struct pcap_pkthdr *h, const u_char *data);
-/* The NF has come back: it is done with the packet that a pull call gave it. */
+/* The NF has come back: it is done with the packet that a pull call gave it, or with the one that
+ * it jumped out of. */
 void nf_engine_returned(void);
+/* The NF has left the input call of @s by a longjmp or an exception. If that was in a packet, it
+ * works on it as after a pull call. */
+void nf_engine_left(const struct nf_sink *s);
 /* Serve at a safe point; @s is NULL outside an input call (then no packet can be given).
  * Returns true if there is more to do at once (do not sleep). */
 bool nf_engine_safe_point(struct nf_sink *s);
@@ -58,6 +63,7 @@ void nf_engine_input_end(struct nf_sink *s);
 /* Make the shim inert: abort what runs, say why. */
 void nf_engine_fail(const char *why);
 extern _Atomic bool nf_inert;
+void nf_inert_tell(void); /* constructor.c: it reads packets; say why it is inert, if nobody did */
 
 /* From the constructor. */
 void nf_engine_init(const char *name);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/close_range.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "link.h"
 #include "real.h"
 
 #define KNOWN 8	  /* descriptors that one packet's processing writes to; more are asked for again */
@@ -221,6 +223,10 @@ int close_range(unsigned first, unsigned last, int flags)
 		errno = EINVAL;
 		return -1;
 	}
+	/* A thread that nobody shares with but ours is not to leave ours behind: with all that it
+	 * closes from now on still open. */
+	if ((flags & (int)CLOSE_RANGE_UNSHARE) && nf_rendezvous_alone())
+		flags &= ~(int)CLOSE_RANGE_UNSHARE;
 	return changed(close_around(first, last, flags));
 }
 

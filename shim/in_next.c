@@ -43,7 +43,7 @@ static int make_room(struct nf_capture *c, pcap_t *p)
 /* 1, 0: none came in time, or, of a file, no more; or libpcap's error. */
 static int pull(pcap_t *p, struct nf_capture *c)
 {
-	struct nf_sink s = {.pull = true};
+	NF_SINK s = {.pull = true};
 	int rc = 0;
 
 	if (make_room(c, p) < 0)

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "engine.h"
+#include "escape.h"
 #include "in_veth.h"
 #include "link.h"
 #include "mark_filter.h"
@@ -81,6 +82,9 @@ const char *nf_capture_unfit(void)
 		if (c && c->elsewhere)
 			return "another thread of the NF reads packets, too: only those of the "
 			       "thread that began the input can be moved";
+		if (c && c->inside)
+			return "the NF reads packets inside the callback of another packet: these "
+			       "cannot be moved";
 		if (c && c->linktype >= 0 && c->linktype != DLT_EN10MB)
 			return "the capture is not Ethernet: only Ethernet captures can be moved";
 	}
@@ -132,14 +136,27 @@ static void begin(void)
 	atomic_compare_exchange_strong(&nf_packet_thread_known, &no, true);
 }
 
+/* Libpcap calls itself; the NF does so in a callback only. */
+static void note_inside(pcap_t *p)
+{
+	struct nf_capture *c = nf_sink_now->in_callback ? nf_capture_find(p, true) : NULL;
+
+	if (c)
+		c->inside = true;
+}
+
 bool nf_input_ours(pcap_t *p)
 {
 	struct nf_capture *c;
 
-	if (nf_inert && !nf_engine_armed())
+	if (nf_inert && !nf_engine_armed()) {
+		nf_inert_tell();
 		return false;
-	if (nf_sink_now)
+	}
+	if (nf_sink_now) {
+		note_inside(p);
 		return false;
+	}
 	begin();
 	if (nf_is_packet_thread())
 		return true;
@@ -212,6 +229,25 @@ static struct nf_capture *find_capture(pcap_t *p)
 	return c;
 }
 
+/* Of glibc, for code that was built before cleanups were unwound: functions to be called when a
+ * longjmp, or the end of the thread, passes the frame that the buffer is in. */
+void _pthread_cleanup_push(void *buffer, void (*fn)(void *), void *arg);
+void _pthread_cleanup_pop(void *buffer, int run);
+_Static_assert(sizeof(struct _pthread_cleanup_buffer) == sizeof(((struct nf_sink *)0)->jump),
+	       "the buffer has another size");
+
+static void left(void *sink)
+{
+	nf_engine_left(sink);
+	nf_sink_now = NULL;
+}
+
+void nf_input_unwound(struct nf_sink *s)
+{
+	if (nf_sink_now == s)
+		_pthread_cleanup_pop(s->jump, 1);
+}
+
 void nf_input_enter(struct nf_sink *s, pcap_t *p, int cnt, pcap_handler cb, u_char *user)
 {
 	static bool entered;
@@ -226,12 +262,15 @@ void nf_input_enter(struct nf_sink *s, pcap_t *p, int cnt, pcap_handler cb, u_ch
 	s->nanosec = nf_real.pcap_get_tstamp_precision(p) == PCAP_TSTAMP_PRECISION_NANO;
 	s->live = nf_real.pcap_file(p) == NULL;
 	s->capture = find_capture(p);
+	if (!entered || nf_rendezvous_forked)
+		nf_rendezvous_ensure();
 	if (!entered) {
 		entered = true;
-		nf_rendezvous_ensure();
+		nf_escape_look();
 		/* A pull call has no callback. */
 		nf_provider_attach(s->pull ? NULL : (const void *)cb, p, s->pull ? NULL : user);
 	}
+	_pthread_cleanup_push(s->jump, left, s);
 	nf_sink_now = s;
 	nf_engine_safe_point(s);
 }
@@ -247,6 +286,7 @@ int nf_input_leave(struct nf_sink *s, int rc, bool ended)
 		nf_engine_input_end(s);
 	else if (!s->pull || !s->delivered) /* else the NF has yet to work on the packet */
 		nf_engine_safe_point(NULL);
+	_pthread_cleanup_pop(s->jump, 0);
 	nf_sink_now = NULL;
 	if (s->window)
 		nf_window_open();
@@ -274,7 +314,7 @@ static int loop_counted(struct nf_sink *s, int cnt)
 
 int pcap_loop(pcap_t *p, int cnt, pcap_handler cb, u_char *user)
 {
-	struct nf_sink s = {0};
+	NF_SINK s = {0};
 	int rc;
 
 	if (!nf_input_ours(p))
@@ -289,7 +329,7 @@ int pcap_loop(pcap_t *p, int cnt, pcap_handler cb, u_char *user)
 
 int pcap_dispatch(pcap_t *p, int cnt, pcap_handler cb, u_char *user)
 {
-	struct nf_sink s = {0};
+	NF_SINK s = {0};
 	int rc, before;
 
 	if (!nf_input_ours(p))

@@ -15,6 +15,7 @@ struct nf_capture {
 	int fd;			/* selectable, -1 for a file */
 	int linktype;		/* -1: not active yet */
 	_Atomic bool elsewhere; /* another thread than the packet thread reads it */
+	bool inside;		/* read inside a packet callback */
 	bool has_filter;
 	struct bpf_program own; /* the NF's filter as it gave it */
 	unsigned marks;		/* MARK-like and tagged frames kept from the NF */
@@ -44,7 +45,11 @@ bool nf_capture_fd(int fd);	     /* is it one of the NF's capture descriptors? *
 bool nf_capture_readable(pcap_t *p); /* without waiting */
 bool nf_is_packet_thread(void);
 
-/* An input call, from its beginning to its end. @s: zero, but for the kind of call. */
+/* An input call, from its beginning to its end. The NF may also leave it by a longjmp, which glibc
+ * tells of, or by an exception, which passes the sink. */
+#define NF_SINK __attribute__((cleanup(nf_input_unwound))) struct nf_sink
+void nf_input_unwound(struct nf_sink *s);
+/* @s: zero, but for the kind of call. */
 bool nf_input_ours(pcap_t *p); /* or another thread's, or one inside libpcap */
 /* A wait for a capture begins the input too, where hooks do not ask for the callback first. */
 bool nf_input_may_begin(void); /* in this thread; or it has begun here */

@@ -24,8 +24,15 @@ struct nf_link {
  * the caller makes the shim inert and loud on failure. Again after fork. */
 int nf_rendezvous_start(const char *dir, const char *name);
 
-/* At the first input call: a daemonised child starts its own service thread. */
+pid_t nf_rendezvous_taken(void); /* -EADDRINUSE: by this process; 0: unknown */
+/* Has this process no thread but the caller and ours? False too if that is unknown. */
+bool nf_rendezvous_alone(void);
+
+/* At the first input call, also of a child: a daemonised one starts its own service thread. */
 void nf_rendezvous_ensure(void);
+extern bool nf_rendezvous_forked; /* this is a child, and did not do that yet */
+
+pid_t nf_rendezvous_pid(void); /* the process that the service thread runs in */
 
 /* The current link, NULL if no helper; one atomic load. A link that is !up is to be retired. */
 struct nf_link *nf_link_get(void);

@@ -161,5 +161,7 @@ bool nf_mark_late(const u_char *data, uint32_t caplen); /* a MARK of the last mo
 
 /* engine.c: give a packet to the NF. @window: reprocess, do not output. */
 void nf_give(struct nf_sink *s, const struct pcap_pkthdr *h, const u_char *data, bool window);
+/* @p is in the hold: if it is the packet that the input brought, it is no more under way. */
+void nf_engine_held(const struct nf_packet_view *p);
 
 #endif

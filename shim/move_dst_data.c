@@ -168,9 +168,9 @@ static void on_clone(const struct nf_rec *r, const uint8_t *payload, struct nf_s
 	if (nf_evlog_on)
 		nf_dst_log(NF_EV_REPROCESSED, nf_evlog_id(payload, nf_rec_payload(r), h->len),
 			   payload, nf_rec_payload(r), f);
-	nf_give(s, h, packet, true);
 	nf_move.stats.clones++;
 	nf_move.stats.clone_bytes += nf_rec_payload(r);
+	nf_give(s, h, packet, true);
 }
 
 void nf_dst_commit(struct nf_mflow *f)

@@ -36,13 +36,16 @@ void nf_dst_drop_held(int why)
 
 static void give_held(struct nf_sink *s)
 {
-	struct nf_held *e = nf_hold_pop(&nf_move.hold);
+	static struct nf_held *e; /* still there if the NF jumped out of its callback */
 
+	free(e);
+	e = nf_hold_pop(&nf_move.hold);
 	if (nf_evlog_on)
 		nf_dst_log(e->moving ? NF_EV_FORWARDED : NF_EV_PROCESSED, e->id, e->data,
 			   e->h.caplen, e->moving ? nf_move_find(&e->flow) : NULL);
 	nf_give(s, &e->h, e->data, false);
 	free(e);
+	e = NULL;
 }
 
 bool nf_dst_give_all(struct nf_sink *s)
@@ -56,11 +59,13 @@ static bool push(const struct nf_packet_view *p, const struct nfshim_flow *key)
 {
 	struct nf_held *e = nf_hold_push(&nf_move.hold, key, p->h, p->data, p->id);
 
-	if (e)
-		e->capture = p->capture;
-	else
+	if (!e) {
 		nf_engine_fail("out of memory for the hold");
-	return e != NULL;
+		return false;
+	}
+	e->capture = p->capture;
+	nf_engine_held(p);
+	return true;
 }
 
 void nf_dst_keep(const struct nf_packet_view *p)

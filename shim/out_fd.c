@@ -2,6 +2,7 @@
 /* Output by descriptors. */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <unistd.h>
 
 #include "drop.h"
@@ -82,9 +83,17 @@ ssize_t pwritev64v2(int fd, const struct iovec *iov, int n, off64_t off, int fla
 
 /* ---- copies inside the kernel: the source is consumed all the same, into /dev/null ---- */
 
+static __thread int cancelling; /* what the thread's state was; it must not end in here */
+
 static int null_fd(void)
 {
-	return open("/dev/null", O_WRONLY | O_CLOEXEC);
+	int fd;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelling);
+	fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		pthread_setcancelstate(cancelling, NULL);
+	return fd;
 }
 
 static ssize_t leave(enum nf_fn fn, int fd, ssize_t rc)
@@ -92,6 +101,7 @@ static ssize_t leave(enum nf_fn fn, int fd, ssize_t rc)
 	int e = errno;
 
 	nf_real.close(fd);
+	pthread_setcancelstate(cancelling, NULL);
 	errno = e;
 	nf_dropped(fn, rc < 0 ? 0 : (size_t)rc);
 	return rc;
@@ -151,4 +161,20 @@ ssize_t vmsplice(int fd, const struct iovec *iov, size_t n, unsigned flags)
 	if (nf_drop_fd(NF_FN_vmsplice, fd))
 		return nf_dropped(NF_FN_vmsplice, nf_iov_len(iov, n));
 	return nf_real.vmsplice(fd, iov, n, flags);
+}
+
+/* Nothing is consumed: into a pipe of its own. */
+ssize_t tee(int in, int out, size_t n, unsigned flags)
+{
+	int p[2], e;
+	ssize_t rc;
+
+	if (!nf_drop_fd(NF_FN_tee, out) || pipe2(p, O_CLOEXEC) < 0)
+		return nf_real.tee(in, out, n, flags);
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelling);
+	rc = nf_real.tee(in, p[1], n, flags);
+	e = errno;
+	nf_real.close(p[1]);
+	errno = e;
+	return leave(NF_FN_tee, p[0], rc);
 }

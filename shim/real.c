@@ -57,8 +57,11 @@ static void *look_up(const char *name, void *pcap)
 
 void nf_real_init(void)
 {
-	void *pcap = dlopen("libpcap.so.0.8", RTLD_LAZY | RTLD_NOLOAD);
+	void *pcap;
 
+	/* First, since ours is called here. */
+	nf_real_table.dlopen = (void *(*)(const char *, int))dlsym(RTLD_NEXT, "dlopen");
+	pcap = dlopen("libpcap.so.0.8", RTLD_LAZY | RTLD_NOLOAD);
 	for (size_t i = 0; i < sizeof(entries) / sizeof(entries[0]); i++) {
 		void **slot = (void **)((char *)&nf_real_table + entries[i].offset);
 		void *p = look_up(entries[i].name, pcap);
@@ -70,6 +73,14 @@ void nf_real_init(void)
 	if (pcap)
 		dlclose(pcap);
 	__atomic_store_n(&nf_real_ready, true, __ATOMIC_RELEASE);
+}
+
+/* Only libpcap's are ever missing. */
+void nf_real_refresh(void)
+{
+	if (nf_real_ready &&
+	    nf_real_table.pcap_loop == (int (*)(pcap_t *, int, pcap_handler, u_char *))missing)
+		__atomic_store_n(&nf_real_ready, false, __ATOMIC_RELEASE);
 }
 
 __attribute__((constructor(101))) static void early(void)

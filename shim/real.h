@@ -3,6 +3,7 @@
 #ifndef NF_REAL_H
 #define NF_REAL_H
 
+#include <dlfcn.h>
 #include <err.h>
 #include <error.h>
 #include <fcntl.h>
@@ -40,6 +41,7 @@ struct nf_real_fns {
 extern struct nf_real_fns nf_real_table NF_LOCAL;
 extern bool nf_real_ready NF_LOCAL;
 __attribute__((cold)) void nf_real_init(void);
+void nf_real_refresh(void); /* a library is about to be loaded, maybe with what was missing */
 
 /* Ours are visible; everything else in the library is not. The headers' macros would get in the
  * way of the names. */

@@ -39,6 +39,7 @@
 
 _Atomic uint64_t nf_packets_seen;
 _Atomic bool nf_packet_thread_known;
+bool nf_rendezvous_forked;
 
 static _Atomic(struct nf_link *) current;
 static char name[NF_NAME_MAX];
@@ -47,6 +48,7 @@ static int listener = -1, doorbell = -1;
 static uid_t owner;
 static pid_t thread_pid;
 static bool forked; /* a child may have the name now */
+static pid_t taken; /* by this process, if it is known */
 
 static pthread_mutex_t status_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct nf_msg_status status;
@@ -134,6 +136,15 @@ static int bind_listener(void)
 	return hidden(fd);
 }
 
+/* The process at the other end; 0: unknown. */
+static pid_t peer_of(int fd)
+{
+	struct ucred cred = {0};
+	socklen_t len = sizeof(cred);
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0 ? 0 : cred.pid;
+}
+
 static int open_listener(void)
 {
 	int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -143,6 +154,8 @@ static int open_listener(void)
 		return -errno;
 	/* EAGAIN: somebody listens, but is slow to answer. */
 	alive = connect(probe, (struct sockaddr *)&addr, sizeof(addr)) == 0 || errno == EAGAIN;
+	if (alive)
+		taken = peer_of(probe);
 	close(probe);
 	if (alive)
 		return -EADDRINUSE;
@@ -424,6 +437,7 @@ static void in_child(void)
 	close_hidden(&guest.in);
 	close_hidden(&guest.out);
 	atomic_store(&current, NULL);
+	nf_rendezvous_forked = true;
 	pthread_mutex_unlock(&guest_lock);
 }
 
@@ -456,14 +470,34 @@ int nf_rendezvous_start(const char *dir, const char *n)
 	return err;
 }
 
+pid_t nf_rendezvous_pid(void)
+{
+	return thread_pid;
+}
+
+pid_t nf_rendezvous_taken(void)
+{
+	return taken;
+}
+
+bool nf_rendezvous_alone(void)
+{
+	struct stat st;
+
+	/* Two links of the folder's own, this thread and ours. */
+	return thread_pid == getpid() && stat("/proc/self/task", &st) == 0 && st.st_nlink <= 4;
+}
+
 void nf_rendezvous_ensure(void)
 {
 	int fd;
 
+	nf_rendezvous_forked = false;
 	if (thread_pid == getpid() || listener < 0)
 		return;
-	pthread_mutex_init(&status_lock, NULL);		  /* the parent's thread may have held it */
-	if (guest.link && atomic_load(&guest.link->up)) { /* else the thread was at work on it */
+	pthread_mutex_init(&status_lock, NULL); /* the parent's thread may have held it */
+	/* Else the parent's threads were at work on it. */
+	if (guest.link && atomic_load(&guest.link->up) && !atomic_load(&nf_packet_thread_known)) {
 		nf_ring_free(guest.link->in);
 		nf_ring_free(guest.link->out);
 		free(guest.link);

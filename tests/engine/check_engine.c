@@ -29,9 +29,13 @@ int main(int argc, char **argv)
 	add_case(s, "source", add_source_cases);
 	add_case(s, "destination", add_destination_cases);
 	add_case(s, "input", add_input_cases);
+	add_case(s, "jump", add_jump_cases);
+	add_case(s, "unfit", add_unfit_cases);
 	if (stage_own_net()) {
 		add_case(s, "live", add_live_cases);
 		add_case(s, "veth", add_veth_cases);
+		add_case(s, "nest", add_nest_cases);
+		add_case(s, "live jump", add_live_jump_cases);
 	} else {
 		printf("without live captures: they need root\n");
 	}

@@ -23,6 +23,11 @@ enum play_what {
 	PLAY_FREE = 'f',     /* forget the flow */
 	PLAY_WAIT = 'w',     /* wait for play->go in the middle of it */
 	PLAY_BREAK = 'b',    /* pcap_breakloop, and go on with the next input call */
+	PLAY_JUMP = 'j',     /* leave the callback by longjmp, then write the line */
+	PLAY_THROW = 'x',    /* the same by a C++ exception */
+	PLAY_SIGNAL = 's',   /* raise a signal whose handler leaves the input call */
+	PLAY_ESCAPE = 'e',   /* set up output that passes by the shim */
+	PLAY_NEST = 'n',     /* read the second capture inside the callback, once */
 	PLAY_THREAD = 't',   /* another thread reads the second capture, once */
 	PLAY_QUIT = 'q',     /* pcap_stats, pcap_breakloop, and end */
 	PLAY_REGISTER = 'r', /* nfshim_register once more */
@@ -38,6 +43,7 @@ enum play_event {
 	PLAY_WAITED,	 /* n: what poll, select or epoll_wait returned */
 	PLAY_READS,	 /* n: the number of the capture that it reads now */
 	PLAY_RECEIVED,	 /* n: ps_recv */
+	PLAY_LANDED,	 /* out of a callback; n: is the window open? */
 	PLAY_REGISTERED, /* n: what nfshim_register returned */
 	PLAY_STATE,	 /* at the end of the input, each flow: n is its hash */
 };

@@ -247,6 +247,18 @@ static long do_splice_to_fifo(const char *t)
 	return consumed(in, splice(in, NULL, fifo, NULL, strlen(t), 0));
 }
 
+/* Into a FIFO; the pipe keeps what it has. */
+static long do_tee(const char *t)
+{
+	ssize_t len = (ssize_t)strlen(t), n;
+	char back[128];
+
+	if (write(feed[1], t, (size_t)len) != len)
+		return -1;
+	n = tee(feed[0], fifo, (size_t)len, 0);
+	return n * 1000 + read(feed[0], back, sizeof(back));
+}
+
 static long do_bad(const char *t)
 {
 	struct iovec *iov = two(t);
@@ -290,5 +302,6 @@ const struct emit_op emit_ops[] = {OP(write),
 				   OP(splice),
 				   OP(splice_offset),
 				   OP(splice_to_fifo),
+				   OP(tee),
 				   OP(bad),
 				   {0}};

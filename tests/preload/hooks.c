@@ -3,6 +3,7 @@
 #include "hooks.h"
 
 #include "drop.h"
+#include "escape.h"
 #include "fds.h"
 #include "signals.h"
 #include "window.h"
@@ -66,4 +67,10 @@ int nfshim_test_hide(int fd)
 void nfshim_test_unhide(int fd)
 {
 	nf_fd_unhide(fd);
+}
+
+const char *nfshim_test_unfit(void)
+{
+	nf_escape_look();
+	return nf_escape_unfit();
 }

@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -238,6 +239,41 @@ static void opened_twice(void)
 	fclose(f);
 }
 
+static int written_by_child(int fd)
+{
+	int status = -1;
+	pid_t child = fork();
+
+	if (child == 0)
+		_exit(write(fd, "child", 5) != 5);
+	CHECK(waitpid(child, &status, 0) == child && status == 0);
+	return (int)lseek(fd, 0, SEEK_END);
+}
+
+static void *fork_there(void *fd)
+{
+	return (void *)(intptr_t)written_by_child((int)(intptr_t)fd);
+}
+
+/* A child is about what the thread that forks it is about. */
+static void forks(void)
+{
+	char name[] = "/tmp/nfshim-kinds-XXXXXX";
+	int fd = mkstemp(name);
+	void *size = NULL;
+	pthread_t t;
+
+	unlink(name);
+	nfshim_test_window(1);
+	CHECK(written_by_child(fd) == 0);
+	CHECK(pthread_create(&t, NULL, fork_there, (void *)(intptr_t)fd) == 0);
+	pthread_join(t, &size);
+	nfshim_test_window(0);
+	CHECK((intptr_t)size == 5);
+	CHECK(written_by_child(fd) == 10);
+	close(fd);
+}
+
 int main(void)
 {
 	check_preloaded();
@@ -251,5 +287,6 @@ int main(void)
 	streams();
 	threads();
 	opened_twice();
+	forks();
 	return failures != 0;
 }

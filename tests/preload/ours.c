@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -100,6 +101,53 @@ static void close_ranges(void)
 	all_gone(fd);
 }
 
+/* The service thread must not keep what the NF closes afterwards, nor lose what is ours. */
+static void close_range_unshare(void)
+{
+	int fd[3], p[2];
+	char c;
+
+	theirs(fd);
+	CHECK(pipe2(p, O_NONBLOCK) == 0);
+	CHECK(close_range(900, 901, CLOSE_RANGE_UNSHARE) == 0);
+	CHECK(fcntl(fd[1], F_GETFD) < 0 && fcntl(fd[0], F_GETFD) >= 0);
+	close(p[1]);
+	CHECK(read(p[0], &c, 1) == 0);
+	CHECK(close_range(3, ~0u, CLOSE_RANGE_UNSHARE) == 0);
+	all_gone(fd);
+}
+
+static void close_range_cloexec(void)
+{
+	int fd[3];
+
+	theirs(fd);
+	CHECK(close_range(3, ~0u, CLOSE_RANGE_CLOEXEC) == 0);
+	for (int i = 0; i < 3; i++)
+		CHECK(fcntl(fd[i], F_GETFD) == FD_CLOEXEC);
+	CHECK(alive() && reachable());
+	closefrom(3);
+}
+
+/* A child that shares our memory, but not our descriptors. */
+static void close_in_vfork(void)
+{
+	int fd[3], status = -1;
+	pid_t child;
+
+	theirs(fd);
+	child = vfork();
+	if (child == 0) {
+		closefrom(3);
+		_exit(close_range(3, ~0u, 0));
+	}
+	CHECK(waitpid(child, &status, 0) == child && status == 0);
+	for (int i = 0; i < 3; i++)
+		CHECK(fcntl(fd[i], F_GETFD) >= 0);
+	CHECK(alive() && reachable());
+	closefrom(3);
+}
+
 static void dup_onto(void)
 {
 	for (int to = 3; to < 1024; to++)
@@ -159,6 +207,9 @@ int main(void)
 	CHECK(ours > 2 && alive() && reachable());
 	close_loop();
 	close_ranges();
+	close_range_unshare();
+	close_range_cloexec();
+	close_in_vfork();
 	dup_onto();
 	close_by_proc();
 	hide_and_seek();

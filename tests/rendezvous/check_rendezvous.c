@@ -348,8 +348,8 @@ END_TEST
 
 START_TEST(daemon_while_linked)
 {
-	static const char *const steps[] = {"wdpoi",   "wepoi",	  "wdopui", "weopui",
-					    "wdoprui", "weoprui", "wdpxoi", "wddpoi"};
+	static const char *const steps[] = {"wdpoi",   "wepoi",	 "wdopui", "weopui", "wdoprui",
+					    "weoprui", "wdpxoi", "wddpoi", "wogdpi", "wogepui"};
 	pid_t parent = start(steps[_i], NULL), child;
 	struct client h;
 
@@ -409,6 +409,17 @@ START_TEST(worker_outlives_the_nf)
 }
 END_TEST
 
+static const char *said(void)
+{
+	static char text[4096];
+	int fd = open(errors, O_RDONLY | O_CLOEXEC);
+	ssize_t n = read(fd, text, sizeof(text) - 1);
+
+	close(fd);
+	text[n < 0 ? 0 : n] = 0;
+	return text;
+}
+
 START_TEST(name_is_taken)
 {
 	pid_t first = start("oi", NULL), second;
@@ -418,10 +429,32 @@ START_TEST(name_is_taken)
 	ck_assert_int_eq(stat(addr.sun_path, &before), 0);
 	close(to_nf);
 	second = start("", NULL);
-	reap(second); /* inert: ends as if without the shim, and leaves the name alone */
+	reap(second);
+	ck_assert_ptr_nonnull(strstr(said(), "inert: cannot open the control socket"));
+	/* ends as if without the shim, and leaves the name alone */
 	ck_assert_int_eq(stat(addr.sun_path, &after), 0);
 	ck_assert_uint_eq(before.st_ino, after.st_ino);
 	expect_served(first);
+}
+END_TEST
+
+/* Programs that the NF starts inherit its environment. They are not the NF, and nobody needs to be
+ * told; but one that reads packets was meant to be it. */
+START_TEST(programs_of_the_nf)
+{
+	pid_t pid = start("kwnoi", NULL), child;
+	long end = now_ms() + PATIENCE_MS;
+	char words[64];
+
+	go();
+	child = next_pid();
+	ck_assert_int_ne(child, pid);
+	snprintf(words, sizeof(words), "process %d, which started", (int)pid);
+	while (!strstr(said(), words) && now_ms() < end)
+		usleep(5000);
+	ck_assert_ptr_nonnull(strstr(said(), words));
+	ck_assert_ptr_null(strstr(strstr(said(), "inert:") + 1, "inert:"));
+	expect_served(pid);
 }
 END_TEST
 
@@ -537,11 +570,12 @@ static void add_tests(TCase *t)
 	tcase_add_test(t, other_users);
 	tcase_add_loop_test(t, helper_comes_and_goes, 0, 2);
 	tcase_add_test(t, helper_whose_link_was_used);
-	tcase_add_loop_test(t, daemon_while_linked, 0, 8);
+	tcase_add_loop_test(t, daemon_while_linked, 0, 10);
 	tcase_add_loop_test(t, privileges_and_descriptors_gone, 0, 3);
 	tcase_add_test(t, closes_all_before_input);
 	tcase_add_test(t, worker_outlives_the_nf);
 	tcase_add_test(t, name_is_taken);
+	tcase_add_test(t, programs_of_the_nf);
 	tcase_add_test(t, killed_and_started_again);
 	tcase_add_test(t, end_removes_the_name);
 	tcase_add_test(t, thread_and_descriptors);

@@ -4,7 +4,9 @@
  * letter of the argument after the other.
  *
  *   w wait for a byte on stdin    p print the pid     o open "lo"     i read packets for ever
+ *   g read what is there
  *   d daemon(): the parent _exit()s    e fork, the parent exit()s    c fork a worker that idles
+ *   k run other programs    n start another of these: poi
  *   u become nobody    r chroot to an empty place    x close all but 0 to 2
  */
 #include <pcap/pcap.h>
@@ -44,7 +46,7 @@ static void open_capture(void)
 
 static void step(char what)
 {
-	char c;
+	char c, err[PCAP_ERRBUF_SIZE];
 
 	switch (what) {
 	case 'w':
@@ -56,6 +58,11 @@ static void step(char what)
 		break;
 	case 'o':
 		open_capture();
+		break;
+	case 'g':
+		pcap_setnonblock(handle, 1, err);
+		pcap_dispatch(handle, 1, on_packet, NULL);
+		pcap_setnonblock(handle, 0, err);
 		break;
 	case 'i':
 		pcap_loop(handle, -1, on_packet, NULL);
@@ -73,6 +80,13 @@ static void step(char what)
 			step('p');
 			pause();
 		}
+		break;
+	case 'k':
+		system("true; exec true");
+		break;
+	case 'n':
+		if (fork() == 0)
+			execl("/proc/self/exe", "rendezvous_nf", "poi", NULL);
 		break;
 	case 'u':
 		must(setgid(65534) || setuid(65534), "setuid");

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* NFs that do what a move could not get right are refused by name, also if they begin in a move. */
+#include "cases.h"
+
+static void everything_came(void)
+{
+	nf_ends();
+	all_given(0, trace_len() - 1);
+	output_is_whole();
+}
+
+/* Output that passes by the shim. */
+START_TEST(escapes)
+{
+	trace("0 1e 2 0 1 2");
+	nf_start("loop", -1, "2", NULL);
+	nf_reaches(2);
+	helper_up();
+	send_begin(_i ? NF_REC_BEGIN_SRC : NF_REC_BEGIN_DST, NULL);
+	expect_failed("could not be dropped");
+	nf_goes_on(2);
+	everything_came();
+}
+END_TEST
+
+/* Found within a second. */
+START_TEST(escapes_in_a_move)
+{
+	trace("0 1 2 2e 0 1 2"); /* its own flow: not held */
+	nf_start("loop", -1, "3,4", NULL);
+	nf_reaches(3);
+	helper_up();
+	send_begin(_i ? NF_REC_BEGIN_SRC : NF_REC_BEGIN_DST, NULL);
+	expect(_i ? NF_REC_EXPORTED : NF_REC_BEGUN);
+	nf_goes_on(3);
+	expect_failed("could not be dropped");
+	send_order(NF_REC_ABORT);
+	expect(NF_REC_OVER);
+	nf_goes_on(4);
+	everything_came();
+}
+END_TEST
+
+/* Packets that the NF reads inside a callback pass by the shim. */
+START_TEST(read_inside)
+{
+	trace("0 1n 2w 0q");
+	nf_start("loop", -1, "", "live:nf0,nf1");
+	helper_up();
+	helper_waits_for_idle(); /* the captures are open */
+	trace_send("sw0");
+	nf_waits_in(2);
+	send_begin(_i ? NF_REC_BEGIN_SRC : NF_REC_BEGIN_DST, NULL);
+	atomic_store(&play->go, true);
+	expect_failed("inside the callback");
+	everything_came();
+}
+END_TEST
+
+START_TEST(begins_to_read_inside)
+{
+	trace("0 1n 2w 0q");
+	nf_start("loop", -1, "", "live:nf0,nf1");
+	helper_up();
+	send_begin(NF_REC_BEGIN_SRC, NULL);
+	expect(NF_REC_EXPORTED);
+	trace_send("sw0");
+	nf_waits_in(2);
+	atomic_store(&play->go, true);
+	expect_failed("inside the callback");
+	everything_came();
+}
+END_TEST
+
+void add_unfit_cases(TCase *t)
+{
+	tcase_add_loop_test(t, escapes, 0, 2);
+	tcase_add_loop_test(t, escapes_in_a_move, 0, 2);
+}
+
+void add_nest_cases(TCase *t)
+{
+	tcase_add_checked_fixture(t, make_link, NULL);
+	tcase_add_loop_test(t, read_inside, 0, 2);
+	tcase_add_test(t, begins_to_read_inside);
+}
