@@ -23,6 +23,7 @@ enum nf_family {
 	NF_FAM_FD,
 	NF_FAM_STDIO,
 	NF_FAM_SYSLOG,
+	NF_FAM_CXX,
 	NF_FAMILIES,
 };
 
