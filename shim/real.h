@@ -3,12 +3,15 @@
 #ifndef NF_REAL_H
 #define NF_REAL_H
 
+#include <aio.h>
 #include <err.h>
 #include <error.h>
 #include <fcntl.h>
+#include <mqueue.h>
 #include <pcap/pcap.h>
 #include <poll.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
