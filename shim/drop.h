@@ -23,6 +23,10 @@ enum nf_family {
 	NF_FAM_FD,
 	NF_FAM_STDIO,
 	NF_FAM_SYSLOG,
+	NF_FAM_CXX,
+	NF_FAM_IPC,
+	NF_FAM_AIO,
+	NF_FAM_PROCESS,
 	NF_FAMILIES,
 };
 

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "link.h"
+#include "out_process.h"
 #include "real.h"
 
 #define KNOWN 8	  /* descriptors that one packet's processing writes to; more are asked for again */
@@ -116,11 +117,12 @@ static bool same_as(int fd, const struct stat *st)
 	return fstat(fd, &other) == 0 && other.st_dev == st->st_dev && other.st_ino == st->st_ino;
 }
 
-/* A FIFO is output, and so is standard output into a pipe (under any number): another process
- * reads it. Other pipes are the NF's own. */
+/* A FIFO is output, and so are standard output into a pipe (under any number) and a pipe of
+ * popen's: another process reads it. Other pipes are the NF's own. */
 static bool pipe_is_output(int fd, const struct stat *st)
 {
-	return same_as(STDOUT_FILENO, st) || same_as(STDERR_FILENO, st) || !is_called(fd, "pipe:");
+	return same_as(STDOUT_FILENO, st) || same_as(STDERR_FILENO, st) ||
+	       nf_popen_has(st->st_ino) || !is_called(fd, "pipe:");
 }
 
 static bool can_write(int fd)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Looks up the real functions: RTLD_NEXT, for libpcap also the loaded library by name. */
+/* Looks up the real functions: RTLD_NEXT, for some also the loaded library by name. */
 #include "real.h"
 
 #include <dlfcn.h>
@@ -10,6 +10,7 @@
 
 struct nf_real_fns nf_real_table;
 bool nf_real_ready;
+_Atomic bool nf_real_ready_late;
 
 struct entry {
 	const char *name;
@@ -46,41 +47,59 @@ static void missing(void)
 	abort();
 }
 
-static void *look_up(const char *name, void *pcap)
+/* A plugin may have brought them, out of RTLD_NEXT's sight. */
+static const char *const libraries[] = {"libpcap.so.0.8", "libstdc++.so.6"};
+
+static void *look_up(const char *name)
 {
 	void *p = dlsym(RTLD_NEXT, name);
 
-	if (!p && pcap)
-		p = dlsym(pcap, name);
+	for (size_t i = 0; !p && i < sizeof(libraries) / sizeof(libraries[0]); i++) {
+		void *lib = dlopen(libraries[i], RTLD_LAZY | RTLD_NOLOAD);
+
+		if (!lib)
+			continue;
+		p = dlsym(lib, name);
+		dlclose(lib);
+	}
 	return p;
 }
 
-void nf_real_init(void)
+static void resolve(void)
 {
-	void *pcap;
-
 	/* First, since ours is called here. */
 	nf_real_table.dlopen = (void *(*)(const char *, int))dlsym(RTLD_NEXT, "dlopen");
-	pcap = dlopen("libpcap.so.0.8", RTLD_LAZY | RTLD_NOLOAD);
 	for (size_t i = 0; i < sizeof(entries) / sizeof(entries[0]); i++) {
 		void **slot = (void **)((char *)&nf_real_table + entries[i].offset);
-		void *p = look_up(entries[i].name, pcap);
+		void *p;
 
+		if (*slot && *slot != (void *)missing)
+			continue;
+		p = look_up(entries[i].name);
 		if (p && entries[i].ours && is_ours(p))
 			abort(); /* it would call itself for ever */
 		*slot = p ? p : (void *)missing;
 	}
-	if (pcap)
-		dlclose(pcap);
+}
+
+void nf_real_init(void)
+{
+	resolve();
 	__atomic_store_n(&nf_real_ready, true, __ATOMIC_RELEASE);
 }
 
-/* Only libpcap's are ever missing. */
+/* Only libpcap's are ever missing here. */
 void nf_real_refresh(void)
 {
 	if (nf_real_ready &&
 	    nf_real_table.pcap_loop == (int (*)(pcap_t *, int, pcap_handler, u_char *))missing)
 		__atomic_store_n(&nf_real_ready, false, __ATOMIC_RELEASE);
+}
+
+void nf_real_init_late(void)
+{
+	resolve();
+	nf_real_ready_late = true;
 }
 
 __attribute__((constructor(101))) static void early(void)

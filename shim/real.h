@@ -3,13 +3,16 @@
 #ifndef NF_REAL_H
 #define NF_REAL_H
 
+#include <aio.h>
 #include <dlfcn.h>
 #include <err.h>
 #include <error.h>
 #include <fcntl.h>
+#include <mqueue.h>
 #include <pcap/pcap.h>
 #include <poll.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -25,6 +28,8 @@
 #include <wchar.h>
 
 typedef void (*nf_handler)(int);
+struct nf_filebuf;
+struct nf_basic_file;
 
 /* Resolved in the constructor, or by the first call if another library's comes before it. */
 struct nf_real_fns {
@@ -68,6 +73,19 @@ static inline struct nf_real_fns *nf_real_get(void)
 	if (__builtin_expect(!nf_real_ready, 0))
 		nf_real_init();
 	return &nf_real_table;
+}
+
+/* For functions of a library that may be loaded later than the shim. */
+extern _Atomic bool nf_real_ready_late;
+void nf_real_init_late(void);
+
+static inline struct nf_real_fns *nf_real_late(void)
+{
+	struct nf_real_fns *real = nf_real_get();
+
+	if (__builtin_expect(!nf_real_ready_late, 0))
+		nf_real_init_late();
+	return real;
 }
 
 #endif

@@ -22,6 +22,7 @@
 
 #include "drop.h"
 #include "fds.h"
+#include "filebufs.h"
 #include "nfshim.h"
 #include "real.h"
 
@@ -77,6 +78,7 @@ void nf_window_open(void)
 {
 	nf_fds_forget();
 	each_stream(take_room);
+	nf_filebufs_window_opens();
 	nf_window = 1;
 }
 
@@ -84,6 +86,7 @@ void nf_window_close(void)
 {
 	nf_window = 0;
 	each_stream(give_room);
+	nf_filebufs_window_closed();
 }
 
 /* A flush makes room. */

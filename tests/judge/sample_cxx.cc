@@ -1,27 +1,45 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// An NF that prints by C++ streams: a file whose lines are flushed, one that is not, and std::cout.
+// An NF that prints by C++ streams: a file whose lines are flushed, one that is not, one character
+// by character, a wide one, and std::cout.
 #include <fstream>
 #include <iostream>
+#include <iterator>
+#include <sstream>
+#include <string>
 
 #include <pcap/pcap.h>
 
 namespace
 {
 
-std::ofstream flushed("flushed"), buffered("buffered");
+std::ofstream flushed("flushed"), buffered("buffered"), inlined("inlined");
+std::wofstream wide("wide");
+
+std::string describe(const pcap_pkthdr *h, const u_char *data)
+{
+	std::ostringstream line;
+
+	line << h->ts.tv_sec << ' ' << h->ts.tv_usec;
+	for (int i = 26; i < 30; i++)
+		line << (i == 26 ? ' ' : '.') << static_cast<int>(data[i]);
+	return line.str();
+}
 
 void on_packet(u_char *, const pcap_pkthdr *h, const u_char *data)
 {
 	if (h->caplen < 30 || data[12] != 8 || data[13] != 0)
 		return;
+	std::string line = describe(h, data);
 	for (std::ostream *out : {static_cast<std::ostream *>(&flushed),
 				  static_cast<std::ostream *>(&buffered), &std::cout}) {
-		*out << h->ts.tv_sec << ' ' << h->ts.tv_usec;
-		for (int i = 26; i < 30; i++)
-			*out << (i == 26 ? ' ' : '.') << static_cast<int>(data[i]);
+		*out << line << ' ' << h->len;
 		out->put('\n');
 	}
 	flushed.flush();
+	std::copy(line.begin(), line.end(), std::ostreambuf_iterator<char>(inlined));
+	inlined.put('\n');
+	wide << std::wstring(line.begin(), line.end()) << L' ' << h->len;
+	wide.put(L'\n');
 }
 
 } // namespace
