@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "fds.h"
+#include "msg.h"
 #include "trace.h"
 #include "verdict.h"
 
@@ -35,6 +36,22 @@ const char *nf_family_text(enum nf_family f, char *text)
 	while (fn < NF_FNS - 1 && families[fn] != f)
 		fn++;
 	return nf_fn_family_text((enum nf_fn)fn, text);
+}
+
+void nf_drop_report(struct nf_msg_status *s)
+{
+	_Static_assert(NF_FAMILIES <= NF_FAMILIES_MAX, "a STATUS has room for all");
+	_Static_assert(NF_FAMILY_TEXT <= sizeof(s->drops[0].family), "… and their names");
+	for (unsigned f = 0; f < NF_FAMILIES; f++) {
+		struct nf_drop_count *c = &nf_drop_counts[f];
+		struct nf_msg_drops *d = &s->drops[f];
+
+		nf_family_text((enum nf_family)f, d->family);
+		d->calls = atomic_load_explicit(&c->calls, memory_order_relaxed);
+		d->dropped = atomic_load_explicit(&c->dropped, memory_order_relaxed);
+		d->bytes = atomic_load_explicit(&c->bytes, memory_order_relaxed);
+	}
+	s->families = NF_FAMILIES;
 }
 
 static void add(_Atomic uint64_t *count, uint64_t n)

@@ -38,6 +38,10 @@ struct nf_drop_count {
 };
 extern struct nf_drop_count nf_drop_counts[NF_FAMILIES];
 
+/* The counts, for the helper. */
+struct nf_msg_status;
+void nf_drop_report(struct nf_msg_status *s);
+
 /* In a window only. */
 bool nf_drop_ask_fd(enum nf_fn fn, int fd);
 bool nf_drop_ask_file(enum nf_fn fn, FILE *f);
