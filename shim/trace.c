@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "fds.h"
@@ -16,13 +17,14 @@
 #include "real.h"
 #include "verdict.h"
 
-#define PATH_SHOWN 160	       /* bytes of a path */
-#define LINE	   2048	       /* each byte can become four */
-#define BUDGET	   (64u << 20) /* bytes that a process writes at most */
+#define PATH_SHOWN 160	/* bytes of a path */
+#define LINE	   2048 /* each byte can become four */
+#define MOST_MB	   64	/* that a process writes */
 
 bool nf_trace_on;
 
 static int file = -1;
+static uint64_t most;
 static _Atomic uint64_t packets, written;
 
 static __thread struct {
@@ -39,10 +41,12 @@ static __thread struct {
 
 int nf_trace_init(const char *path)
 {
+	const char *mb = getenv("NFSHIM_TRACE_MB");
 	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0600);
 
 	if (fd < 0)
 		return -errno;
+	most = (mb ? strtoull(mb, NULL, 10) : MOST_MB) << 20;
 	file = nf_fd_hide(fd);
 	nf_trace_on = file >= 0;
 	return file < 0 ? file : 0;
@@ -118,12 +122,12 @@ static void put(const char *line, size_t n)
 	static const char full[] = "the trace is full: dropped calls are not traced any more\n";
 	uint64_t before = atomic_fetch_add(&written, n);
 
-	if (before + n <= BUDGET) {
+	if (before + n <= most) {
 		(void)!nf_real.write(file, line, n);
 		return;
 	}
 	nf_trace_on = false;
-	if (before <= BUDGET)
+	if (before <= most)
 		(void)!nf_real.write(file, full, sizeof(full) - 1);
 }
 

@@ -128,8 +128,8 @@ static long opened_file(const char *t, FILE *f)
 	X(creat64, opened(t, creat64(FILE_A, 0600)))                                               \
 	X(fopen, opened_file(t, fopen(FILE_A, "w")))                                               \
 	X(fopen64, opened_file(t, fopen64(FILE_A, "w+e")))                                         \
-	X(freopen, opened_file(t, freopen(FILE_A, "w", stdin)))                                    \
-	X(freopen64, opened_file(t, freopen64(FILE_A, "wb", stdin)))                               \
+	X(freopen, opened_file(t, freopen(FILE_A, "w", writer())))                                 \
+	X(freopen64, opened_file(t, freopen64(FILE_A, "wb", writer())))                            \
 	X(freopen_itself, opened_file(t, freopen(NULL, "w", writer())))                            \
 	X(truncate, done(t, truncate(FILE_A, 3)))                                                  \
 	X(truncate64, done(t, truncate64(FILE_A, 100)))                                            \
