@@ -8,15 +8,13 @@ seqhash puts out one line a packet. So after a move the destination has dropped 
 reprocessed: the counters, the trace, and what the move counts must agree, and each line of the trace must name the
 packet whose line it is. "policy": with stdio = pass at the destination all of these lines get out instead.
 """
-import argparse
 import os
-import random
 import re
 import signal
-import subprocess
 import sys
 import tempfile
 
+from cases import judge, options
 from harness import CAMPUS, POD, Failure, Lab, run, wait_for
 
 PPS = 1500
@@ -142,14 +140,15 @@ def case_policy(build, seed, trace):
 CASES = {"drops": case_drops, "policy": case_policy}
 
 
+def case(args, name):
+    with tempfile.TemporaryDirectory() as tmp:
+        trace = os.path.join(tmp, "trace.pcap")
+        run(os.path.join(args.build, "tests/tools/trace_copies"), "--seconds", "60", "--pps", str(PPS), CAMPUS, trace)
+        return CASES[name](args.build, args.seed, trace)
+
+
 def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    p.add_argument("--build", default=os.environ.get("NFSHIM_BUILD_TEST", "build-test"))
-    p.add_argument("--full", action="store_true")
-    p.add_argument("--seed", type=int, default=random.randrange(1 << 20))
-    p.add_argument("--case", default="")
-    p.add_argument("--list", action="store_true")
-    args = p.parse_args()
+    args = options(__doc__).parse_args()
     names = [n for n in CASES if re.search(args.case, n)]
     if not (args.full or args.case):
         names = ["drops"]
@@ -157,20 +156,7 @@ def main():
         print("\n".join(names))
         return 0
     print("seed %d" % args.seed, flush=True)
-    failed = 0
-    with tempfile.TemporaryDirectory() as tmp:
-        trace = os.path.join(tmp, "trace.pcap")
-        for name in names:
-            if not os.path.exists(CAMPUS):
-                print("skip %s: no %s" % (name, CAMPUS))
-                continue
-            try:
-                run(os.path.join(args.build, "tests/tools/trace_copies"), "--seconds", "60", "--pps", str(PPS), CAMPUS, trace)
-                print("ok %s: %s" % (name, CASES[name](args.build, args.seed, trace)), flush=True)
-            except (Failure, subprocess.SubprocessError) as e:
-                failed += 1
-                print("not ok %s: %s" % (name, str(e).replace("\n", " | ")[:500]), flush=True)
-    return 1 if failed else 0
+    return 1 if judge(names, lambda name: case(args, name)) else 0
 
 
 if __name__ == "__main__":
