@@ -180,6 +180,7 @@ void nf_api_helper_gone(struct nf_instance *i)
 		nf_api_error(cl, NF_CODE_FAILED, "the helper of %s is gone", i->name);
 		list_end(cl);
 	}
+	nf_api_stats_heard(i->c);
 }
 
 /* ---- in ---- */
@@ -262,10 +263,14 @@ static void client_io(void *arg, uint32_t events)
 		client_close(cl);
 }
 
-static void on_list_late(void *arg)
+static void on_late(void *arg)
 {
 	struct nf_client *cl = arg;
 
+	if (cl->stats) {
+		nf_api_stats_send(cl);
+		return;
+	}
 	nf_api_error(cl, NF_CODE_FAILED,
 		     "%s did not list its flows in time: is its NF reading "
 		     "packets?",
@@ -290,7 +295,7 @@ static void on_connect(void *arg, uint32_t events)
 	cl->c = c;
 	cl->fd = fd;
 	LIST_INSERT_HEAD(&c->clients, cl, next);
-	cl->timer = nf_timer_new(c->loop, on_list_late, cl);
+	cl->timer = nf_timer_new(c->loop, on_late, cl);
 	if (!cl->timer || nf_loop_add(c->loop, fd, EPOLLIN, client_io, cl))
 		client_close(cl);
 }

@@ -24,6 +24,8 @@ void nf_api_move_gone(const struct nf_move *m);
 
 /* For clients that wait for a list of flows. */
 void nf_api_list_event(struct nf_instance *i, const struct nf_msg_event *e);
+/* For clients that wait for fresh counters: an instance answered, or is gone. */
+void nf_api_stats_heard(struct nf_ctrl *c);
 void nf_api_helper_gone(struct nf_instance *i);
 
 /* ---- between api.c and api_cmd.c ---- */
@@ -39,8 +41,14 @@ struct nf_client {
 	struct nf_instance *lists;   /* whose flows are coming */
 	uint64_t list_id;
 	json_t *flows;
-	struct nf_timer *timer; /* of the list */
+	struct nf_timer *timer;	      /* of the list, or of the counters */
+	uint64_t stats;		      /* 0, or the question whose answers are awaited … */
+	struct nf_instance *stats_of; /* … of this instance, NULL: of all */
 };
+
+/* ---- api_stats.c ---- */
+void nf_api_stats(struct nf_client *cl, const json_t *req);
+void nf_api_stats_send(struct nf_client *cl); /* what is known */
 
 void nf_api_send(struct nf_client *cl, const char *event, json_t *o); /* takes @o over */
 void nf_api_ok(struct nf_client *cl, json_t *o);		      /* takes @o over */

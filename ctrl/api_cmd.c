@@ -73,7 +73,7 @@ static void cmd_flows(struct nf_client *cl, const json_t *req)
 	strcpy(m.list.space, s->text);
 	nf_space_free(s);
 	why = nf_instance_unfit(i);
-	if (why || cl->lists) {
+	if (why || cl->lists || cl->stats) {
 		nf_api_error(cl, NF_CODE_REFUSED, "%s", why ? why : "one list at a time");
 		return;
 	}
@@ -262,9 +262,9 @@ static const struct {
 	const char *name;
 	void (*run)(struct nf_client *cl, const json_t *req);
 } commands[] = {
-	{"instances", cmd_instances}, {"flows", cmd_flows}, {"routes", cmd_routes},
-	{"move", cmd_move},	      {"moves", cmd_moves}, {"show", cmd_show},
-	{"abort", cmd_abort},
+	{"instances", cmd_instances}, {"flows", cmd_flows},    {"routes", cmd_routes},
+	{"move", cmd_move},	      {"moves", cmd_moves},    {"show", cmd_show},
+	{"abort", cmd_abort},	      {"stats", nf_api_stats},
 };
 
 void nf_api_request(struct nf_client *cl, const json_t *req)

@@ -22,6 +22,7 @@ struct nf_ctrl {
 	uint64_t gen;	    /* of the last route set; not below any move's id that set one */
 	uint64_t last_move; /* highest id in use */
 	uint64_t last_list;
+	uint64_t last_ask;  /* for fresh counters */
 	uint64_t found_gen; /* that the switch had when we came */
 	struct nf_timer *orphans;
 	uint64_t orphans_since_us; /* 0: none */

@@ -197,6 +197,8 @@ static void on_status(struct nf_instance *i, const struct nf_msg_status *st)
 	make_ascii(i->status.provider);
 	make_ascii(i->status.reason);
 	i->has_status = true;
+	i->heard = i->asked;
+	nf_api_stats_heard(i->c);
 	if (st->move > i->c->last_move && st->move < NF_LIST_ID)
 		i->c->last_move = st->move;
 	nf_moves_status(i);

@@ -26,6 +26,7 @@ struct nf_instance {
 	struct nf_helper *helper; /* NULL: none is connected */
 	bool has_status;
 	struct nf_msg_status status;
+	uint64_t asked, heard;	   /* the last question for fresh counters, and that answered */
 	char refused[NF_TEXT_MAX]; /* why its helper was turned away last, "" */
 	struct nf_move *move;	   /* that it takes part in; NULL: free */
 	struct nf_move *waiting;   /* a move that begins when @move is over; NULL */

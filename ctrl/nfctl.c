@@ -34,6 +34,8 @@ static const char usage[] =
 	"  show ID               one move in full\n"
 	"  abort ID              abort a move whose route is not set yet\n"
 	"  routes                the switch's routes and counters\n"
+	"  stats [NAME]          output calls of reprocessed packets, and what was dropped\n"
+	"  policy [FILE]         the built-in output policy, or FILE checked\n"
 	"\n"
 	"SPACE: tcp|udp|icmp|icmp6|sctp|proto N, ip|ip6, [src|dst] host|net|port X,\n"
 	"and, or, parentheses; or 'all'. Exit status: 0 done, 1 aborted or failed,\n"
@@ -153,6 +155,11 @@ static int take_words(struct args *a, char **word, int n)
 		json_object_set_new(a->req, "id", json_integer(id));
 		return need(n == 1 && !*end && id > 0, cmd, "the number of a move");
 	}
+	if (!strcmp(cmd, "stats") || !strcmp(cmd, "policy")) {
+		if (n == 1 && json_object_set_new(a->req, "name", json_string(word[0])))
+			return fail(NF_CODE_REFUSED, "the name is not text");
+		return need(n <= 1, cmd, *cmd == 's' ? "at most one instance" : "at most one file");
+	}
 	if (!strcmp(cmd, "flows")) {
 		if (need(n >= 1, cmd, "the name of an instance"))
 			return NF_CODE_USAGE;
@@ -238,6 +245,26 @@ static int parse(int argc, char **argv, struct args *a)
 }
 
 /* ---- the talk ---- */
+
+/* The output policy: nfctrld has no part in it. */
+static int policy(const char *file)
+{
+	char err[1024];
+	json_t *o = nfctl_policy(file, err, sizeof(err));
+
+	if (!o)
+		return fail(NF_CODE_USAGE, "%s", err);
+	if (json_wanted) {
+		json_object_set_new(o, "ok", json_true());
+		json_object_set_new(o, "code", json_integer(NF_CODE_DONE));
+		json_dumpf(o, stdout, JSON_COMPACT);
+		putchar('\n');
+	} else {
+		nfctl_print("policy", o);
+	}
+	json_decref(o);
+	return NF_CODE_DONE;
+}
 
 static FILE *dial(const char *dir)
 {
@@ -332,7 +359,9 @@ int main(int argc, char **argv)
 		a.dir = "/run/nfshim";
 	rc = parse(argc, argv, &a);
 	if (rc < 0)
-		rc = talk(&a);
+		rc = strcmp(a.cmd, "policy")
+			     ? talk(&a)
+			     : policy(json_string_value(json_object_get(a.req, "name")));
 	json_decref(a.req);
 	return rc;
 }

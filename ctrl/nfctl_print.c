@@ -278,6 +278,44 @@ static void print_show(const json_t *r)
 		       num(r, "resent"), num(r, "forged"));
 }
 
+/* ---- counters of output ---- */
+
+static void stats_row(const json_t *o, char cell[COLUMNS][256])
+{
+	CELL(0, "%s", str(o, "name"));
+	CELL(1, "%s", str(o, "family"));
+	CELL(2, "%lld", num(o, "calls"));
+	CELL(3, "%lld", num(o, "dropped"));
+	CELL(4, "%lld", num(o, "bytes"));
+}
+
+static void print_stats(const json_t *r)
+{
+	static const char *const head[] = {"NAME", "FAMILY", "CALLS", "DROPPED", "BYTES"};
+	json_t *rows = json_array(), *o, *f;
+	size_t i, j;
+
+	json_array_foreach(json_object_get(r, "instances"), i, o)
+	{
+		json_array_foreach(json_object_get(o, "families"), j, f)
+		{
+			json_object_set(f, "name", json_object_get(o, "name"));
+			json_array_append(rows, f);
+		}
+	}
+	if (json_array_size(rows))
+		table(head, 5, rows, stats_row);
+	json_array_foreach(json_object_get(r, "instances"), i, o)
+	{
+		if (*str(o, "reason"))
+			printf("%s: %s\n", str(o, "name"), str(o, "reason"));
+		else if (!json_is_true(json_object_get(o, "fresh")))
+			printf("%s did not answer in time: these counts are older\n",
+			       str(o, "name"));
+	}
+	json_decref(rows);
+}
+
 static void print_abort(const json_t *r)
 {
 	printf("move %lld is being aborted\n", num(r, "id"));
@@ -289,9 +327,11 @@ void nfctl_print(const char *cmd, const json_t *r)
 		const char *cmd;
 		void (*print)(const json_t *r);
 	} printers[] = {
-		{"instances", print_instances}, {"flows", print_flows}, {"routes", print_routes},
-		{"move", print_move},		{"moves", print_moves}, {"show", print_show},
-		{"abort", print_abort},
+		{"instances", print_instances}, {"flows", print_flows},
+		{"routes", print_routes},	{"move", print_move},
+		{"moves", print_moves},		{"show", print_show},
+		{"abort", print_abort},		{"stats", print_stats},
+		{"policy", nfctl_print_policy},
 	};
 
 	for (size_t i = 0; i < sizeof(printers) / sizeof(printers[0]); i++)

@@ -105,7 +105,13 @@ static void put_begin(const struct nf_msg_begin *b, Nfpb__Begin *o, ProtobufCBin
 	o->inject = b->opt.inject;
 }
 
-static void put_status(const struct nf_msg_status *s, Nfpb__Status *o)
+/* Room for the parts of a STATUS. */
+struct drops {
+	Nfpb__Drops one[NF_FAMILIES_MAX];
+	Nfpb__Drops *list[NF_FAMILIES_MAX];
+};
+
+static void put_status(const struct nf_msg_status *s, Nfpb__Status *o, struct drops *d)
 {
 	o->name = (char *)(uintptr_t)s->name;
 	o->program = (char *)(uintptr_t)s->program;
@@ -117,6 +123,15 @@ static void put_status(const struct nf_msg_status *s, Nfpb__Status *o)
 	o->move = s->move;
 	o->side = s->side;
 	o->phase = s->phase;
+	for (uint32_t i = 0; i < s->families && i < NF_FAMILIES_MAX; i++) {
+		nfpb__drops__init(&d->one[i]);
+		d->one[i].family = (char *)(uintptr_t)s->drops[i].family;
+		d->one[i].calls = s->drops[i].calls;
+		d->one[i].dropped = s->drops[i].dropped;
+		d->one[i].bytes = s->drops[i].bytes;
+		d->list[o->n_drops++] = &d->one[i];
+	}
+	o->drops = d->list;
 }
 
 static void put_event(const struct nf_msg_event *e, Nfpb__Event *o, uint64_t *stats)
@@ -163,6 +178,7 @@ int nf_msg_encode(const struct nf_msg *m, uint8_t **buf, size_t *len, size_t *ca
 	Nfpb__Record record = NFPB__RECORD__INIT;
 	ProtobufCBinaryData marks[NF_MARK_MAX];
 	uint64_t stats[STATS];
+	struct drops drops;
 
 	out.kind_case = (Nfpb__Msg__KindCase)m->type;
 	switch (m->type) {
@@ -183,7 +199,7 @@ int nf_msg_encode(const struct nf_msg *m, uint8_t **buf, size_t *len, size_t *ca
 		out.ask = 1;
 		break;
 	case NF_MSG_STATUS:
-		put_status(&m->status, &status);
+		put_status(&m->status, &status, &drops);
 		out.status = &status;
 		break;
 	case NF_MSG_BEGIN:
@@ -274,6 +290,21 @@ static int get_hello(const Nfpb__Hello *in, struct nf_msg_hello *h)
 	return err;
 }
 
+static int get_drops(const Nfpb__Status *in, struct nf_msg_status *s)
+{
+	int err = in->n_drops > NF_FAMILIES_MAX ? -EPROTO : 0;
+
+	for (size_t i = 0; i < in->n_drops && !err; i++) {
+		struct nf_msg_drops *d = &s->drops[s->families++];
+
+		err = get_name(in->drops[i]->family, d->family, sizeof(d->family));
+		d->calls = in->drops[i]->calls;
+		d->dropped = in->drops[i]->dropped;
+		d->bytes = in->drops[i]->bytes;
+	}
+	return err;
+}
+
 static int get_status(const Nfpb__Status *in, struct nf_msg_status *s)
 {
 	int err = get_name(in->name, s->name, sizeof(s->name));
@@ -292,7 +323,7 @@ static int get_status(const Nfpb__Status *in, struct nf_msg_status *s)
 	s->move = in->move;
 	s->side = in->side;
 	s->phase = in->phase;
-	return 0;
+	return get_drops(in, s);
 }
 
 static int get_begin(const Nfpb__Begin *in, struct nf_msg_begin *b)

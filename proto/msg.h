@@ -47,6 +47,14 @@ struct nf_msg_hello {
 	char listen[NF_ADDR_MAX];      /* HELPER to controller: where peers can reach it */
 };
 
+#define NF_FAMILIES_MAX 24
+
+/* Output calls of a family while packets were reprocessed, those dropped, and their bytes. */
+struct nf_msg_drops {
+	char family[16];
+	uint64_t calls, dropped, bytes;
+};
+
 struct nf_msg_status {
 	char name[NF_NAME_MAX];
 	char program[NF_NAME_MAX];
@@ -58,6 +66,8 @@ struct nf_msg_status {
 	uint64_t move;		    /* the move it takes part in, 0 if none */
 	uint32_t side;		    /* enum nf_side */
 	uint32_t phase;		    /* enum nf_phase */
+	uint32_t families;
+	struct nf_msg_drops drops[NF_FAMILIES_MAX]; /* @families of them */
 };
 
 enum nf_side { NF_SIDE_NONE, NF_SIDE_SRC, NF_SIDE_DST };

@@ -16,6 +16,8 @@
 #include "msg.h"
 #include "pause.h"
 #include "real.h"
+#include "trace.h"
+#include "verdict.h"
 
 #define DEFAULT_DIR "/run/nfshim"
 
@@ -70,6 +72,24 @@ static void inert(const char *why)
 	nf_err("inert: %s", why);
 }
 
+/* A policy that cannot be had in full is none: the shim then takes part in nothing. */
+static bool set_up_output(void)
+{
+	const char *policy = getenv("NFSHIM_OUTPUT"), *trace = getenv("NFSHIM_TRACE_DROPS");
+	char err[512];
+	int rc;
+
+	if (policy && nf_verdict_init(policy, err, sizeof(err))) {
+		inert(err);
+		return false;
+	}
+	rc = trace ? nf_trace_init(trace) : 0;
+	if (rc)
+		nf_warn("no trace of dropped output: %s: %s (set NFSHIM_TRACE_DROPS)", trace,
+			strerror(-rc));
+	return true;
+}
+
 __attribute__((constructor)) static void start(void)
 {
 	const char *dir = getenv("NFSHIM_DIR");
@@ -93,6 +113,8 @@ __attribute__((constructor)) static void start(void)
 		      "start with a dot");
 		return;
 	}
+	if (!set_up_output())
+		return;
 	snprintf(text, sizeof(text), "shim.%s", name);
 	nf_pause_init(text);
 	err = nf_evlog_open(name);

@@ -15,6 +15,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#include "outputs.h"
 #include "window.h"
 
 enum nf_family {
@@ -27,23 +28,12 @@ enum nf_family {
 	NF_FAM_IPC,
 	NF_FAM_AIO,
 	NF_FAM_PROCESS,
+	NF_FAM_FILE,
 	NF_FAMILIES,
 };
 
-/* NF_FN_write and so on: every output function of the list. */
-enum nf_fn {
-#define FN(ret, name, params)
-#define RF(ret, name, params)
-#define OUT(fam, ret, name, params) NF_FN_##name,
-#include "interpose.list"
-#undef FN
-#undef RF
-#undef OUT
-	NF_FNS
-};
-
-const char *nf_fn_name(enum nf_fn fn);
 enum nf_family nf_fn_family(enum nf_fn fn);
+const char *nf_family_text(enum nf_family f, char *text); /* as nf_fn_family_text */
 
 /* Calls in windows, those of them that were dropped, and how many bytes these had. Several
  * threads may have a window: relaxed atomics. */
@@ -52,10 +42,15 @@ struct nf_drop_count {
 };
 extern struct nf_drop_count nf_drop_counts[NF_FAMILIES];
 
+/* The counts, for the helper. */
+struct nf_msg_status;
+void nf_drop_report(struct nf_msg_status *s);
+
 /* In a window only. */
 bool nf_drop_ask_fd(enum nf_fn fn, int fd);
 bool nf_drop_ask_file(enum nf_fn fn, FILE *f);
 bool nf_drop_ask(enum nf_fn fn);
+bool nf_drop_ask_name(enum nf_fn fn, int at, const char *name, bool follow);
 
 /* To be dropped: a call that would write to @fd? */
 static inline bool nf_drop_fd(enum nf_fn fn, int fd)
@@ -76,8 +71,16 @@ static inline bool nf_drop_call(enum nf_fn fn)
 	return nf_dropping() && nf_drop_ask(fn);
 }
 
+/* … that would take the content of the file @name away? If so it is to be opened for appending;
+ * counts and traces by itself. */
+bool nf_drop_truncation(enum nf_fn fn, int at, const char *name);
+
 /* It was dropped, with @n bytes; returns @n. */
 ssize_t nf_dropped(enum nf_fn fn, size_t n);
+/* The same where the bytes are at hand, for the trace. */
+ssize_t nf_dropped_data(enum nf_fn fn, const void *data, size_t n);
+
+ssize_t nf_dropped_iov(enum nf_fn fn, const struct iovec *iov, size_t n);
 
 static inline size_t nf_iov_len(const struct iovec *iov, size_t n)
 {

@@ -29,6 +29,7 @@
 #include "provider.h"
 #include "real.h"
 #include "signals.h"
+#include "trace.h"
 #include "window.h"
 
 #define END_WAIT_NS 5000000000u /* at the end of input a move that can still finish may take */
@@ -118,6 +119,8 @@ void nf_engine_left(const struct nf_sink *s)
 
 void nf_give(struct nf_sink *s, const struct pcap_pkthdr *h, const u_char *data, bool window)
 {
+	if (window && nf_trace_on)
+		nf_trace_packet(h, data, s->nanosec);
 	if (s->pull) {
 		pull(s, h, data, window);
 		return;

@@ -12,12 +12,14 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "link.h"
 #include "out_process.h"
 #include "real.h"
+#include "verdict.h"
 
 #define KNOWN 8	  /* descriptors that one packet's processing writes to; more are asked for again */
 #define HIGH  512 /* ours live from here on if the limit allows */
@@ -29,7 +31,7 @@ static _Atomic int lowest = INT_MAX;
 struct known {
 	unsigned at, n;
 	int fd[KNOWN];
-	bool out[KNOWN];
+	uint8_t says[KNOWN];
 };
 
 static _Atomic unsigned changes = 1;
@@ -74,40 +76,52 @@ void nf_fd_unhide(int fd)
 	}
 }
 
-static bool socket_is_output(int fd)
+/* A unix socket to a named peer is output (syslog, a log daemon); a socketpair is not. */
+static enum nf_kind unix_kind(int fd)
 {
 	union {
 		struct sockaddr sa;
 		struct sockaddr_un un;
 		char room[256];
 	} peer;
+	socklen_t len = sizeof(peer);
+
+	memset(&peer, 0, sizeof(peer));
+	if (getpeername(fd, &peer.sa, &len) < 0)
+		return NF_KIND_UNIX_NAMED; /* sendto by name */
+	return len > offsetof(struct sockaddr_un, sun_path) ? NF_KIND_UNIX_NAMED
+							    : NF_KIND_UNIX_PAIR;
+}
+
+static enum nf_kind socket_kind(int fd)
+{
 	socklen_t len = sizeof(int);
 	int domain = 0;
 
 	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0)
-		return true;
-	/* Questions to the kernel: the NF waits for the answer. */
-	if (domain == AF_NETLINK || domain == AF_ALG)
-		return false;
-	if (domain != AF_UNIX)
-		return true;
-	/* A unix socket to a named peer is output (syslog, a log daemon); a socketpair is not. */
-	memset(&peer, 0, sizeof(peer));
-	len = sizeof(peer);
-	if (getpeername(fd, &peer.sa, &len) < 0)
-		return true; /* sendto by name */
-	return len > offsetof(struct sockaddr_un, sun_path);
+		return NF_KIND_SOCKET;
+	switch (domain) {
+	case AF_INET:
+	case AF_INET6:
+		return NF_KIND_INET;
+	case AF_PACKET:
+		return NF_KIND_PACKET;
+	case AF_UNIX:
+		return unix_kind(fd);
+	case AF_NETLINK:
+		return NF_KIND_NETLINK;
+	case AF_ALG:
+		return NF_KIND_ALG;
+	default:
+		return NF_KIND_SOCKET;
+	}
 }
 
-/* Does the kernel's name of @fd start with @what? */
 static bool is_called(int fd, const char *what)
 {
-	char link[64], target[64];
-	ssize_t n;
+	char name[64];
 
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	n = readlink(link, target, sizeof(target));
-	return n >= (ssize_t)strlen(what) && !memcmp(target, what, strlen(what));
+	return nf_fd_name(fd, name, sizeof(name)) && !strncmp(name, what, strlen(what));
 }
 
 static bool same_as(int fd, const struct stat *st)
@@ -117,12 +131,37 @@ static bool same_as(int fd, const struct stat *st)
 	return fstat(fd, &other) == 0 && other.st_dev == st->st_dev && other.st_ino == st->st_ino;
 }
 
-/* A FIFO is output, and so are standard output into a pipe (under any number) and a pipe of
- * popen's: another process reads it. Other pipes are the NF's own. */
-static bool pipe_is_output(int fd, const struct stat *st)
+/* Standard output into a pipe, under any number, is read by another process; so is popen's. */
+static enum nf_kind pipe_kind(int fd, const struct stat *st)
 {
-	return same_as(STDOUT_FILENO, st) || same_as(STDERR_FILENO, st) ||
-	       nf_popen_has(st->st_ino) || !is_called(fd, "pipe:");
+	if (same_as(STDOUT_FILENO, st) || same_as(STDERR_FILENO, st) || nf_popen_has(st->st_ino))
+		return NF_KIND_STDPIPE;
+	return is_called(fd, "pipe:") ? NF_KIND_PIPE : NF_KIND_FIFO;
+}
+
+static enum nf_kind device_kind(int fd, const struct stat *st)
+{
+	if (st->st_rdev == makedev(10, 200) || is_called(fd, "/dev/tap"))
+		return NF_KIND_TUN;
+	return isatty(fd) ? NF_KIND_TTY : NF_KIND_CHARDEV;
+}
+
+static enum nf_kind kind(int fd, const struct stat *st)
+{
+	switch (st->st_mode & S_IFMT) {
+	case S_IFSOCK:
+		return socket_kind(fd);
+	case S_IFIFO:
+		return pipe_kind(fd, st);
+	case S_IFREG:
+		return is_called(fd, "/memfd:") ? NF_KIND_MEMFD : NF_KIND_REGULAR;
+	case S_IFCHR:
+		return device_kind(fd, st);
+	case S_IFBLK:
+		return NF_KIND_BLOCK;
+	default:
+		return is_called(fd, "anon_inode:[eventfd]") ? NF_KIND_EVENTFD : NF_KIND_ANON;
+	}
 }
 
 static bool can_write(int fd)
@@ -132,23 +171,13 @@ static bool can_write(int fd)
 	return flags >= 0 && (flags & O_ACCMODE) != O_RDONLY;
 }
 
-static bool ask(int fd)
+static enum nf_verdict ask(int fd)
 {
 	struct stat st;
-	bool out = false;
 
-	if (can_write(fd) && !nf_fd_is_ours(fd) && fstat(fd, &st) == 0) {
-		if (S_ISSOCK(st.st_mode))
-			out = socket_is_output(fd);
-		else if (S_ISFIFO(st.st_mode))
-			out = pipe_is_output(fd, &st);
-		else if (S_ISREG(st.st_mode))
-			out = !is_called(fd, "/memfd:");
-		else
-			out = S_ISCHR(st.st_mode) ||
-			      S_ISBLK(st.st_mode); /* not eventfd, timerfd… */
-	}
-	return out;
+	if (!can_write(fd) || nf_fd_is_ours(fd) || fstat(fd, &st) != 0)
+		return NF_UNSAID;
+	return nf_verdict_fd(fd, kind(fd, &st));
 }
 
 void nf_fds_forget(void)
@@ -156,25 +185,25 @@ void nf_fds_forget(void)
 	atomic_fetch_add_explicit(&changes, 1, memory_order_acq_rel);
 }
 
-bool nf_fd_is_output(int fd)
+enum nf_verdict nf_fd_verdict(int fd)
 {
 	static __thread struct known known;
 	unsigned now = atomic_load_explicit(&changes, memory_order_acquire);
 	int e = errno;
-	bool out;
+	enum nf_verdict says;
 
 	if (known.at != now)
 		known = (struct known){.at = now};
 	for (unsigned i = 0; i < known.n; i++)
 		if (known.fd[i] == fd)
-			return known.out[i];
-	out = ask(fd);
+			return (enum nf_verdict)known.says[i];
+	says = ask(fd);
 	errno = e;
 	if (known.n < KNOWN) {
 		known.fd[known.n] = fd;
-		known.out[known.n++] = out;
+		known.says[known.n++] = (uint8_t)says;
 	}
-	return out;
+	return says;
 }
 
 /* ---- the NF closes ---- */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Descriptors: which of the NF's are output, and which are ours. Ours are
+ * Descriptors: what the NF's are, and which are ours. Ours are
  * moved to high numbers and survive the NF's close, close_range, closefrom
  * and dup2.
  */
@@ -8,6 +8,8 @@
 #define NF_FDS_H
 
 #include <stdbool.h>
+
+#include "policy.h"
 
 /*
  * Hide @fd from the NF; returns the number it has from now on, or -errno (then
@@ -19,13 +21,11 @@ void nf_fd_unhide(int fd); /* before closing it */
 bool nf_fd_is_ours(int fd);
 
 /*
- * Is writing to @fd output of the NF? Regular files, terminals, FIFOs, devices,
- * internet, packet and syslog sockets are; eventfds, anonymous pipes,
- * socketpairs, memfds and the like carry the NF's own signals and are not.
- * False too for one that cannot be written to: the real call says so best.
- * Asks the kernel, a microsecond: once per window and descriptor.
+ * What the policy says of writing to @fd: of its path, else of its kind. UNSAID for one of ours
+ * and one that cannot be written to: the real call says best.
+ * Asks the kernel, a microsecond or a few: once per window and descriptor.
  */
-bool nf_fd_is_output(int fd);
+enum nf_verdict nf_fd_verdict(int fd);
 /* What was learnt does not hold any more: a window opens, or descriptors were closed. */
 void nf_fds_forget(void);
 

@@ -14,70 +14,70 @@ ssize_t __pwrite64(int fd, const void *buf, size_t n, off64_t off);
 ssize_t write(int fd, const void *buf, size_t n)
 {
 	if (nf_drop_fd(NF_FN_write, fd))
-		return nf_dropped(NF_FN_write, n);
+		return nf_dropped_data(NF_FN_write, buf, n);
 	return nf_real.write(fd, buf, n);
 }
 
 ssize_t __write(int fd, const void *buf, size_t n)
 {
 	if (nf_drop_fd(NF_FN___write, fd))
-		return nf_dropped(NF_FN___write, n);
+		return nf_dropped_data(NF_FN___write, buf, n);
 	return nf_real.__write(fd, buf, n);
 }
 
 ssize_t pwrite(int fd, const void *buf, size_t n, off_t off)
 {
 	if (off >= 0 && nf_drop_fd(NF_FN_pwrite, fd))
-		return nf_dropped(NF_FN_pwrite, n);
+		return nf_dropped_data(NF_FN_pwrite, buf, n);
 	return nf_real.pwrite(fd, buf, n, off);
 }
 
 ssize_t pwrite64(int fd, const void *buf, size_t n, off64_t off)
 {
 	if (off >= 0 && nf_drop_fd(NF_FN_pwrite64, fd))
-		return nf_dropped(NF_FN_pwrite64, n);
+		return nf_dropped_data(NF_FN_pwrite64, buf, n);
 	return nf_real.pwrite64(fd, buf, n, off);
 }
 
 ssize_t __pwrite64(int fd, const void *buf, size_t n, off64_t off)
 {
 	if (off >= 0 && nf_drop_fd(NF_FN___pwrite64, fd))
-		return nf_dropped(NF_FN___pwrite64, n);
+		return nf_dropped_data(NF_FN___pwrite64, buf, n);
 	return nf_real.__pwrite64(fd, buf, n, off);
 }
 
 ssize_t writev(int fd, const struct iovec *iov, int n)
 {
 	if (n >= 0 && nf_drop_fd(NF_FN_writev, fd))
-		return nf_dropped(NF_FN_writev, nf_iov_len(iov, (size_t)n));
+		return nf_dropped_iov(NF_FN_writev, iov, (size_t)n);
 	return nf_real.writev(fd, iov, n);
 }
 
 ssize_t pwritev(int fd, const struct iovec *iov, int n, off_t off)
 {
 	if (n >= 0 && off >= 0 && nf_drop_fd(NF_FN_pwritev, fd))
-		return nf_dropped(NF_FN_pwritev, nf_iov_len(iov, (size_t)n));
+		return nf_dropped_iov(NF_FN_pwritev, iov, (size_t)n);
 	return nf_real.pwritev(fd, iov, n, off);
 }
 
 ssize_t pwritev64(int fd, const struct iovec *iov, int n, off64_t off)
 {
 	if (n >= 0 && off >= 0 && nf_drop_fd(NF_FN_pwritev64, fd))
-		return nf_dropped(NF_FN_pwritev64, nf_iov_len(iov, (size_t)n));
+		return nf_dropped_iov(NF_FN_pwritev64, iov, (size_t)n);
 	return nf_real.pwritev64(fd, iov, n, off);
 }
 
 ssize_t pwritev2(int fd, const struct iovec *iov, int n, off_t off, int flags)
 {
 	if (n >= 0 && nf_drop_fd(NF_FN_pwritev2, fd))
-		return nf_dropped(NF_FN_pwritev2, nf_iov_len(iov, (size_t)n));
+		return nf_dropped_iov(NF_FN_pwritev2, iov, (size_t)n);
 	return nf_real.pwritev2(fd, iov, n, off, flags);
 }
 
 ssize_t pwritev64v2(int fd, const struct iovec *iov, int n, off64_t off, int flags)
 {
 	if (n >= 0 && nf_drop_fd(NF_FN_pwritev64v2, fd))
-		return nf_dropped(NF_FN_pwritev64v2, nf_iov_len(iov, (size_t)n));
+		return nf_dropped_iov(NF_FN_pwritev64v2, iov, (size_t)n);
 	return nf_real.pwritev64v2(fd, iov, n, off, flags);
 }
 
@@ -159,7 +159,7 @@ ssize_t splice(int in, off64_t *inoff, int out, off64_t *outoff, size_t n, unsig
 ssize_t vmsplice(int fd, const struct iovec *iov, size_t n, unsigned flags)
 {
 	if (nf_drop_fd(NF_FN_vmsplice, fd))
-		return nf_dropped(NF_FN_vmsplice, nf_iov_len(iov, n));
+		return nf_dropped_iov(NF_FN_vmsplice, iov, n);
 	return nf_real.vmsplice(fd, iov, n, flags);
 }
 

@@ -5,35 +5,50 @@
 #include <error.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 #include <syslog.h>
 
 #include "drop.h"
 #include "real.h"
+#include "trace.h"
 
 void __vsyslog_chk(int prio, int flag, const char *fmt, va_list ap);
 void __syslog_chk(int prio, int flag, const char *fmt, ...);
 
-/* How long the message would have been is not worth formatting it. */
-static bool drop_stderr(enum nf_fn fn)
+static bool drop_stderr(enum nf_fn fn, const char *s)
 {
-	return nf_drop_file(fn, stderr) && nf_dropped(fn, 0) == 0;
+	return nf_drop_file(fn, stderr) && nf_dropped_data(fn, s, s ? strlen(s) : 0) >= 0;
+}
+
+static bool dropped(enum nf_fn fn, const char *fmt, va_list ap)
+{
+	char text[NF_TRACE_TEXT + 1];
+	int n = fmt ? vsnprintf(text, sizeof(text), fmt, ap) : 0;
+
+	nf_dropped_data(fn, fmt ? text : NULL, n < 0 ? 0 : (size_t)n);
+	return true;
+}
+
+static bool drop_message(enum nf_fn fn, const char *fmt, va_list ap)
+{
+	return nf_drop_file(fn, stderr) && dropped(fn, fmt, ap);
 }
 
 void perror(const char *s)
 {
-	if (!drop_stderr(NF_FN_perror))
+	if (!drop_stderr(NF_FN_perror, s))
 		nf_real.perror(s);
 }
 
 void psignal(int sig, const char *s)
 {
-	if (!drop_stderr(NF_FN_psignal))
+	if (!drop_stderr(NF_FN_psignal, s))
 		nf_real.psignal(sig, s);
 }
 
 void psiginfo(const siginfo_t *si, const char *s)
 {
-	if (!drop_stderr(NF_FN_psiginfo))
+	if (!drop_stderr(NF_FN_psiginfo, s))
 		nf_real.psiginfo(si, s);
 }
 
@@ -48,8 +63,12 @@ void error(int status, int errnum, const char *fmt, ...)
 {
 	char *text = NULL;
 	va_list ap;
+	bool drop;
 
-	if (drop_stderr(NF_FN_error)) {
+	va_start(ap, fmt);
+	drop = drop_message(NF_FN_error, fmt, ap);
+	va_end(ap);
+	if (drop) {
 		end(status);
 		return;
 	}
@@ -65,8 +84,12 @@ void error_at_line(int status, int errnum, const char *file, unsigned line, cons
 {
 	char *text = NULL;
 	va_list ap;
+	bool drop;
 
-	if (drop_stderr(NF_FN_error_at_line)) {
+	va_start(ap, fmt);
+	drop = drop_message(NF_FN_error_at_line, fmt, ap);
+	va_end(ap);
+	if (drop) {
 		end(status);
 		return;
 	}
@@ -80,13 +103,13 @@ void error_at_line(int status, int errnum, const char *file, unsigned line, cons
 
 void vwarn(const char *fmt, va_list ap)
 {
-	if (!drop_stderr(NF_FN_vwarn))
+	if (!drop_message(NF_FN_vwarn, fmt, ap))
 		nf_real.vwarn(fmt, ap);
 }
 
 void vwarnx(const char *fmt, va_list ap)
 {
-	if (!drop_stderr(NF_FN_vwarnx))
+	if (!drop_message(NF_FN_vwarnx, fmt, ap))
 		nf_real.vwarnx(fmt, ap);
 }
 
@@ -108,20 +131,20 @@ void warnx(const char *fmt, ...)
 	va_end(ap);
 }
 
-static bool drop_syslog(enum nf_fn fn)
+static bool drop_syslog(enum nf_fn fn, const char *fmt, va_list ap)
 {
-	return nf_drop_call(fn) && nf_dropped(fn, 0) == 0;
+	return nf_drop_call(fn) && dropped(fn, fmt, ap);
 }
 
 void vsyslog(int prio, const char *fmt, va_list ap)
 {
-	if (!drop_syslog(NF_FN_vsyslog))
+	if (!drop_syslog(NF_FN_vsyslog, fmt, ap))
 		nf_real.vsyslog(prio, fmt, ap);
 }
 
 void __vsyslog_chk(int prio, int flag, const char *fmt, va_list ap)
 {
-	if (!drop_syslog(NF_FN___vsyslog_chk))
+	if (!drop_syslog(NF_FN___vsyslog_chk, fmt, ap))
 		nf_real.__vsyslog_chk(prio, flag, fmt, ap);
 }
 

@@ -8,14 +8,14 @@ ssize_t __send(int fd, const void *buf, size_t n, int flags);
 ssize_t send(int fd, const void *buf, size_t n, int flags)
 {
 	if (nf_drop_fd(NF_FN_send, fd))
-		return nf_dropped(NF_FN_send, n);
+		return nf_dropped_data(NF_FN_send, buf, n);
 	return nf_real.send(fd, buf, n, flags);
 }
 
 ssize_t __send(int fd, const void *buf, size_t n, int flags)
 {
 	if (nf_drop_fd(NF_FN___send, fd))
-		return nf_dropped(NF_FN___send, n);
+		return nf_dropped_data(NF_FN___send, buf, n);
 	return nf_real.__send(fd, buf, n, flags);
 }
 
@@ -23,14 +23,14 @@ ssize_t sendto(int fd, const void *buf, size_t n, int flags, const struct sockad
 	       socklen_t tolen)
 {
 	if (nf_drop_fd(NF_FN_sendto, fd))
-		return nf_dropped(NF_FN_sendto, n);
+		return nf_dropped_data(NF_FN_sendto, buf, n);
 	return nf_real.sendto(fd, buf, n, flags, to, tolen);
 }
 
 ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
 {
 	if (nf_drop_fd(NF_FN_sendmsg, fd))
-		return nf_dropped(NF_FN_sendmsg, nf_iov_len(m->msg_iov, m->msg_iovlen));
+		return nf_dropped_iov(NF_FN_sendmsg, m->msg_iov, m->msg_iovlen);
 	return nf_real.sendmsg(fd, m, flags);
 }
 

@@ -12,20 +12,22 @@
 
 #include "drop.h"
 #include "real.h"
+#include "trace.h"
 
 static int length(enum nf_fn fn, const char *fmt, va_list ap)
 {
-	int n = vsnprintf(NULL, 0, fmt, ap);
+	char text[NF_TRACE_TEXT + 1];
+	int n = vsnprintf(text, sizeof(text), fmt, ap);
 
-	nf_dropped(fn, n < 0 ? 0 : (size_t)n);
+	nf_dropped_data(fn, text, n < 0 ? 0 : (size_t)n);
 	return n;
 }
 
 /* @n bytes dropped, for which @value is returned. */
-#define DROP_FILE(fn, f, n, value)                                                                 \
+#define DROP_FILE(fn, f, data, n, value)                                                           \
 	do {                                                                                       \
 		if (nf_drop_file(fn, f)) {                                                         \
-			nf_dropped(fn, n);                                                         \
+			nf_dropped_data(fn, data, n);                                              \
 			return value;                                                              \
 		}                                                                                  \
 	} while (0)
@@ -165,38 +167,38 @@ int __dprintf_chk(int fd, int flag, const char *fmt, ...)
 
 int puts(const char *s)
 {
-	DROP_FILE(NF_FN_puts, stdout, strlen(s) + 1, (int)strlen(s) + 1);
+	DROP_FILE(NF_FN_puts, stdout, s, strlen(s) + 1, (int)strlen(s) + 1);
 	return nf_real.puts(s);
 }
 
 int _IO_puts(const char *s)
 {
-	DROP_FILE(NF_FN__IO_puts, stdout, strlen(s) + 1, (int)strlen(s) + 1);
+	DROP_FILE(NF_FN__IO_puts, stdout, s, strlen(s) + 1, (int)strlen(s) + 1);
 	return nf_real.puts(s);
 }
 
 int fputs(const char *s, FILE *f)
 {
-	DROP_FILE(NF_FN_fputs, f, strlen(s), 1);
+	DROP_FILE(NF_FN_fputs, f, s, strlen(s), 1);
 	return nf_real.fputs(s, f);
 }
 
 int _IO_fputs(const char *s, FILE *f)
 {
-	DROP_FILE(NF_FN__IO_fputs, f, strlen(s), 1);
+	DROP_FILE(NF_FN__IO_fputs, f, s, strlen(s), 1);
 	return nf_real.fputs(s, f);
 }
 
 int fputs_unlocked(const char *s, FILE *f)
 {
-	DROP_FILE(NF_FN_fputs_unlocked, f, strlen(s), 1);
+	DROP_FILE(NF_FN_fputs_unlocked, f, s, strlen(s), 1);
 	return nf_real.fputs_unlocked(s, f);
 }
 
 #define CHARACTER(name)                                                                            \
 	int name(int c, FILE *f)                                                                   \
 	{                                                                                          \
-		DROP_FILE(NF_FN_##name, f, 1, (unsigned char)c);                                   \
+		DROP_FILE(NF_FN_##name, f, &(char){(char)c}, 1, (unsigned char)c);                 \
 		return nf_real.name(c, f);                                                         \
 	}
 
@@ -210,36 +212,36 @@ CHARACTER(putc_unlocked)
 
 int putchar(int c)
 {
-	DROP_FILE(NF_FN_putchar, stdout, 1, (unsigned char)c);
+	DROP_FILE(NF_FN_putchar, stdout, &(char){(char)c}, 1, (unsigned char)c);
 	return nf_real.putchar(c);
 }
 
 int putchar_unlocked(int c)
 {
-	DROP_FILE(NF_FN_putchar_unlocked, stdout, 1, (unsigned char)c);
+	DROP_FILE(NF_FN_putchar_unlocked, stdout, &(char){(char)c}, 1, (unsigned char)c);
 	return nf_real.putchar_unlocked(c);
 }
 
 int putw(int w, FILE *f)
 {
-	DROP_FILE(NF_FN_putw, f, sizeof(w), 0);
+	DROP_FILE(NF_FN_putw, f, &w, sizeof(w), 0);
 	return nf_real.putw(w, f);
 }
 
 size_t fwrite(const void *p, size_t size, size_t n, FILE *f)
 {
-	DROP_FILE(NF_FN_fwrite, f, size * n, size ? n : 0);
+	DROP_FILE(NF_FN_fwrite, f, p, size * n, size ? n : 0);
 	return nf_real.fwrite(p, size, n, f);
 }
 
 size_t _IO_fwrite(const void *p, size_t size, size_t n, FILE *f)
 {
-	DROP_FILE(NF_FN__IO_fwrite, f, size * n, size ? n : 0);
+	DROP_FILE(NF_FN__IO_fwrite, f, p, size * n, size ? n : 0);
 	return nf_real.fwrite(p, size, n, f);
 }
 
 size_t fwrite_unlocked(const void *p, size_t size, size_t n, FILE *f)
 {
-	DROP_FILE(NF_FN_fwrite_unlocked, f, size * n, size ? n : 0);
+	DROP_FILE(NF_FN_fwrite_unlocked, f, p, size * n, size ? n : 0);
 	return nf_real.fwrite_unlocked(p, size, n, f);
 }

@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #include "conn.h"
+#include "drop.h"
 #include "engine.h"
 #include "fds.h"
 #include "link.h"
@@ -100,6 +101,7 @@ static struct nf_msg get_status(unsigned *seq)
 	*seq = status_seq;
 	pthread_mutex_unlock(&status_lock);
 	m.status.packets = atomic_load_explicit(&nf_packets_seen, memory_order_relaxed);
+	nf_drop_report(&m.status);
 	return m;
 }
 

@@ -103,7 +103,7 @@ int __overflow(FILE *f, int c)
 		return flushed(nf_real.__overflow(f, c));
 	if (!nf_drop_file(NF_FN___overflow, f))
 		return nf_real.__overflow(f, c);
-	nf_dropped(NF_FN___overflow, 1);
+	nf_dropped_data(NF_FN___overflow, &(char){(char)c}, 1);
 	return (unsigned char)c;
 }
 

@@ -16,6 +16,20 @@ extern __thread int nf_window __attribute__((tls_model("initial-exec")));
 void nf_window_open(void);
 void nf_window_close(void);
 
+/* Around a call that passes and whose library makes it by calls of ours, which pass with it. */
+static inline int nf_window_lift(void)
+{
+	int was = nf_window;
+
+	nf_window = 0;
+	return was;
+}
+
+static inline void nf_window_lower(int was)
+{
+	nf_window = was;
+}
+
 static inline bool nf_dropping(void)
 {
 	return __builtin_expect(nf_window != 0, 0);

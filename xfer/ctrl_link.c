@@ -87,7 +87,10 @@ void nf_ctrl_status(struct nf_ctrl_link *c, const struct nf_msg_status *st)
 
 	if (!c || !nf_ctrl_up(c))
 		return;
+	/* Counters alone are no news. */
 	news.packets = c->told.packets;
+	news.families = c->told.families;
+	memcpy(news.drops, c->told.drops, sizeof(news.drops));
 	if (!c->wants_status && !memcmp(&news, &c->told, sizeof(news)))
 		return;
 	c->wants_status = false;

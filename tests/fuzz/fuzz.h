@@ -21,6 +21,7 @@ enum nf_fuzz_kind {
 	NF_FUZZ_PRADS,
 	NF_FUZZ_SEQHASH,
 	NF_FUZZ_HELPER,
+	NF_FUZZ_POLICY,
 };
 extern const enum nf_fuzz_kind nf_fuzz_kind; /* of this target */
 

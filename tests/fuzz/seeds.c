@@ -140,6 +140,27 @@ static size_t seed_space(unsigned i, uint8_t *buf, size_t cap)
 	return n;
 }
 
+/* ---- policy files ---- */
+
+static size_t seed_policy(unsigned i, uint8_t *buf, size_t cap)
+{
+	static const char *const text[] = {
+		"[kind]\nregular = drop\npipe = pass ; a comment\n",
+		"; comment\n[path]\n/var/log/*.log = drop\n*/status = pass\n/dev/shm/[ab]? = "
+		"pass\n",
+		"[function]\nstdio = pass\nfputs = drop\npcap_inject = pass\nsyslog=drop\n",
+		"\xef\xbb\xbf[kind]\r\ntty: pass\r\n[path]\r\n/x = drop\r\n",
+		"[kind]\neventfd = drop\n  memfd = pass\n",
+		"regular = drop\n[frob]\nx = y\n",
+	};
+	size_t n = i < COUNT(text) ? strlen(text[i]) : 0;
+
+	if (n > cap)
+		return 0;
+	memcpy(buf, n ? text[i] : "", n);
+	return n;
+}
+
 /* ---- frames ---- */
 
 static const uint8_t ip4_tcp[] = {0x45, 0, 0,  40, 0,	 1, 0,	  0, 64, 6,  0, 0, 10, 0,
@@ -206,6 +227,7 @@ size_t nf_fuzz_seed(enum nf_fuzz_kind kind, unsigned i, uint8_t *buf, size_t cap
 		[NF_FUZZ_PRADS] = nf_fuzz_seed_prads,
 		[NF_FUZZ_SEQHASH] = nf_fuzz_seed_seqhash,
 		[NF_FUZZ_HELPER] = nf_fuzz_seed_helper,
+		[NF_FUZZ_POLICY] = seed_policy,
 	};
 
 	return of[kind](i, buf, cap);

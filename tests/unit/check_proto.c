@@ -80,6 +80,11 @@ static void fill_status(void)
 	s->move = 3;
 	s->side = NF_SIDE_DST;
 	s->phase = NF_PHASE_LINGER;
+	for (uint32_t i = 0; i < NF_FAMILIES_MAX; i++)
+		s->drops[s->families++] = (struct nf_msg_drops){.family = "fifteen-letters",
+								.calls = i,
+								.dropped = i + 1,
+								.bytes = 1ull << i};
 }
 
 static void fill_begin(void)
