@@ -7,11 +7,9 @@
  */
 #include "filebufs.h"
 
-#include <stdint.h>
 #include <stdlib.h>
 
 #define BUCKETS 256 /* power of two */
-#define RECENT	16
 
 struct stream {
 	struct stream *next, *chain; /* of all, of its bucket */
@@ -20,16 +18,10 @@ struct stream {
 	char *put, *put_end; /* the put area whose room was taken; put_end NULL: none */
 };
 
-/* What this thread wrote to since the last change of owners. Its address names the thread. */
-struct recent {
-	unsigned at;
-	const struct nf_filebuf *fb[RECENT];
-};
-
 _Atomic bool nf_filebufs_some;
+__thread struct nf_filebufs_recent nf_filebufs_recent;
+_Atomic unsigned nf_filebufs_changes = 1;
 
-static __thread struct recent recent;
-static _Atomic unsigned changes = 1;
 static struct stream *all, *buckets[BUCKETS];
 /* Recursive, and links are set last: a signal handler in the window ends with its edge. */
 static pthread_mutex_t mutex = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
@@ -76,7 +68,7 @@ static struct stream *add(struct nf_filebuf *fb)
 
 	if (!s)
 		return NULL;
-	*s = (struct stream){.next = all, .chain = *bucket, .fb = fb, .owner = &recent};
+	*s = (struct stream){.next = all, .chain = *bucket, .fb = fb, .owner = &nf_filebufs_recent};
 	*bucket = s;
 	all = s;
 	atomic_store(&nf_filebufs_some, true);
@@ -85,7 +77,7 @@ static struct stream *add(struct nf_filebuf *fb)
 
 static void change(void)
 {
-	atomic_fetch_add_explicit(&changes, 1, memory_order_release);
+	atomic_fetch_add_explicit(&nf_filebufs_changes, 1, memory_order_release);
 }
 
 /* Make it this thread's. */
@@ -95,8 +87,8 @@ static struct stream *claim(struct nf_filebuf *fb)
 
 	if (!s)
 		return add(fb);
-	if (s->owner != &recent) {
-		s->owner = &recent;
+	if (s->owner != &nf_filebufs_recent) {
+		s->owner = &nf_filebufs_recent;
 		s->put_end = NULL;
 		change();
 	}
@@ -123,19 +115,16 @@ static void give(struct stream *s)
 	s->put_end = NULL;
 }
 
-void nf_filebuf_used(struct nf_filebuf *fb)
+void nf_filebuf_claim(struct nf_filebuf *fb)
 {
-	const struct nf_filebuf **slot = &recent.fb[hash(fb) % RECENT];
-	unsigned now = atomic_load_explicit(&changes, memory_order_acquire);
+	unsigned now = atomic_load_explicit(&nf_filebufs_changes, memory_order_acquire);
 
-	if (recent.at == now && *slot == fb)
-		return;
-	if (recent.at != now)
-		recent = (struct recent){.at = now};
+	if (nf_filebufs_recent.at != now)
+		nf_filebufs_recent = (struct nf_filebufs_recent){.at = now};
 	pthread_once(&once, at_fork);
 	lock();
 	if (claim(fb))
-		*slot = fb;
+		*nf_filebufs_slot(fb) = fb;
 	unlock();
 }
 
@@ -177,7 +166,7 @@ static void each_of_mine(void (*fn)(struct stream *))
 {
 	lock();
 	for (struct stream *s = all; s; s = s->next)
-		if (s->owner == &recent)
+		if (s->owner == &nf_filebufs_recent)
 			fn(s);
 	unlock();
 }

@@ -13,6 +13,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 
 /* std::__basic_file<char> and the head of std::basic_filebuf: private to libstdc++ but fixed by
@@ -31,8 +32,35 @@ struct nf_filebuf {
 	struct nf_basic_file file;
 };
 
+/* What this thread wrote to since owners last changed. Its address names the thread. */
+#define NF_FILEBUFS_RECENT 16 /* power of two */
+struct nf_filebufs_recent {
+	unsigned at;
+	const struct nf_filebuf *fb[NF_FILEBUFS_RECENT];
+};
+extern __thread struct nf_filebufs_recent nf_filebufs_recent
+	__attribute__((tls_model("initial-exec")));
+extern _Atomic unsigned nf_filebufs_changes;
+
+static inline const struct nf_filebuf **nf_filebufs_slot(const struct nf_filebuf *fb)
+{
+	return &nf_filebufs_recent.fb[(uintptr_t)fb / 64 % NF_FILEBUFS_RECENT];
+}
+
+/* Make @fb this thread's. */
+void nf_filebuf_claim(struct nf_filebuf *fb);
+
 /* This thread writes to @fb, or has it in hand. */
-void nf_filebuf_used(struct nf_filebuf *fb);
+static inline void nf_filebuf_used(struct nf_filebuf *fb)
+{
+	if (__builtin_expect(*nf_filebufs_slot(fb) != fb ||
+				     nf_filebufs_recent.at !=
+					     atomic_load_explicit(&nf_filebufs_changes,
+								  memory_order_acquire),
+			     0))
+		nf_filebuf_claim(fb);
+}
+
 /* As above, in the window: leave it no room. */
 void nf_filebuf_close_up(struct nf_filebuf *fb);
 /* @fb is no more. */

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "drop.h"
+#include "fds.h"
 #include "real.h"
 
 #define PIPES 64
@@ -104,8 +105,12 @@ FILE *_IO_popen(const char *command, const char *type)
 
 int pclose(FILE *f)
 {
+	int rc;
+
 	forget(f);
-	return nf_real.pclose(f);
+	rc = nf_real.pclose(f);
+	nf_fds_forget();
+	return rc;
 }
 
 /* ---- children ---- */

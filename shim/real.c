@@ -98,6 +98,7 @@ void nf_real_refresh(void)
 
 void nf_real_init_late(void)
 {
+	nf_real_get();
 	resolve();
 	nf_real_ready_late = true;
 }

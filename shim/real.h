@@ -81,11 +81,9 @@ void nf_real_init_late(void);
 
 static inline struct nf_real_fns *nf_real_late(void)
 {
-	struct nf_real_fns *real = nf_real_get();
-
 	if (__builtin_expect(!nf_real_ready_late, 0))
 		nf_real_init_late();
-	return real;
+	return &nf_real_table;
 }
 
 #endif

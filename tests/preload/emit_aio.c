@@ -203,9 +203,11 @@ static long do_bad(const char *t)
 	r.aio_reqprio = 0;
 	r.aio_fildes = 1000;
 	bad += aio_write(&r) == 0 ? ended(&r) == EBADF * 1000 - 1 : errno == EBADF;
+	r.aio_fildes = fd; /* the request is used again */
+	bad += aio_write(&r) == 0 && ended(&r) == (long)strlen(t);
 	errno = 1234;
-	if (bad != 2)
-		emit_die("bad calls: %ld of 2 are refused", bad);
+	if (bad != 3)
+		emit_die("bad calls: %ld of 3 are as they should be", bad);
 	return bad;
 }
 

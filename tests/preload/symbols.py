@@ -3,8 +3,8 @@
 """symbols.py LIST SHIM ALLOW PROGRAM...: the list of interposed functions against the facts.
 
  - libnfshim.so exports exactly the FN names of the list and nfshim_*;
- - each name of the list is in libc or libpcap;
- - each output-like function of libc and libpcap is in the list or, with a reason, in ALLOW;
+ - each name of the list is in libc, libpcap or libstdc++;
+ - each output-like function of these is in the list or, with a reason, in ALLOW;
  - each output function of the list is called by one of the test programs.
 """
 import re
@@ -15,15 +15,19 @@ OUTPUT_LIKE = re.compile(
     r"^_*(IO_)?(v?[fdw]{0,2}w?printf(_chk)?|p?write(v|v2|64|64v2|v64)?|f?put.*|.*puts?(_unlocked)?"
     r"|f?write.*|.*_overflow|send.*|v?syslog.*|v?warnx?|v?errx?|error.*|p(error|signal|siginfo)"
     r"|.*splice|tee|copy_file_range|pcap_(inject|send|dump).*|.*overflow|.*sputn|.*do_write|msgsnd|mq_.*send"
-    r"|aio_write.*|lio_listio.*|obstack_v?printf.*|.*printf(_chk)?)$")
+    r"|aio_(write|fsync).*|lio_listio.*|obstack_v?printf.*|.*printf(_chk)?"
+    r"|(libc_)?system|.*popen|posix_spawnp?|f?exec(ve?|l)[a-z]*|syscall)$")
+# What a stream's buffer does with text; the streams themselves call these.
+OUTPUT_LIKE_CXX = re.compile(r"^_Z.*(6xsputn|8xsputn_2|8overflow|4sync)E")
 
 
-def symbols(path, *options):
-    out = subprocess.run(["nm", "-D", "-P", *options, path], check=True, capture_output=True,
+def symbols(paths, *options):
+    out = subprocess.run(["nm", "-D", "-P", *options, *paths], check=True, capture_output=True,
                          text=True).stdout
     for line in out.splitlines():
-        name, kind, *_ = line.split()
-        yield name, kind
+        name, *kind = line.split()
+        if kind:  # not the heading of a file
+            yield name, kind[0]
 
 
 def library(name):
@@ -33,7 +37,7 @@ def library(name):
 
 def functions(path):
     """Functions of a library that programs can be linked to: default versions only."""
-    return {n.split("@")[0] for n, kind in symbols(path, "--defined-only")
+    return {n.split("@")[0] for n, kind in symbols([path], "--defined-only")
             if kind in "TWi" and "GLIBC_PRIVATE" not in n}
 
 
@@ -62,22 +66,22 @@ def main():
     listing, shim, allow_file, *programs = sys.argv[1:]
     fn, rf = read_list(listing)
     allow = read_allow(allow_file)
-    there = functions(library("libc.so.6")) | functions(library("libpcap.so"))
-    exported = {n.split("@")[0] for n, k in symbols(shim, "--defined-only") if k != "A"}
+    cxx = functions(library("libstdc++.so.6"))
+    c = functions(library("libc.so.6")) | functions(library("libpcap.so"))
+    there = c | cxx
+    exported = {n.split("@")[0] for n, k in symbols([shim], "--defined-only") if k != "A"}
     own = {n for n in exported if n.startswith("nfshim_")}
     bad = []
 
     bad += [f"in the list but not exported: {n}" for n in fn.keys() - exported]
     bad += [f"exported but not in the list: {n}" for n in exported - fn.keys() - own]
     bad += [f"in the list but in no library: {n}" for n in (fn.keys() | rf) - there]
-    like = {n for n in there if OUTPUT_LIKE.match(n)}
+    like = {n for n in c if OUTPUT_LIKE.match(n)} | {n for n in cxx if OUTPUT_LIKE_CXX.match(n)}
     bad += [f"looks like output, neither in the list nor allowed: {n}"
             for n in like - fn.keys() - allow.keys()]
     bad += [f"allowed, but there is no such function: {n}" for n in allow.keys() - there]
     bad += [f"allowed and in the list: {n}" for n in allow.keys() & fn.keys()]
-    used = set()
-    for p in programs:
-        used |= {n.split("@")[0] for n, _ in symbols(p, "--undefined-only")}
+    used = {n.split("@")[0] for n, _ in symbols(programs, "--undefined-only")}
     bad += [f"no test calls it: {n}" for n, section in fn.items()
             if section.startswith("output") and n not in used]
     for line in sorted(bad):

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# nfrun.sh LIB CC: nfrun starts what LD_PRELOAD reaches and refuses the rest with the reason.
+# nfrun.sh LIB CC CXX: nfrun starts what LD_PRELOAD reaches and refuses the rest with the reason.
 set -euo pipefail
 
-lib=$1 cc=$2
+lib=$1 cc=$2 cxx=$3
 nfrun=$(cd "$(dirname "$0")/../../scripts" && pwd)/nfrun
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
@@ -90,6 +90,17 @@ refused "Go program" run ids1 -- "$tmp/go"
 printf 'int main(void) { static const char *volatile s = ".go.buildinfo"; return !s; }\n' >"$tmp/c.c"
 "$cc" -o "$tmp/c" "$tmp/c.c"
 run ids1 -- "$tmp/c" 2>/dev/null || fail "a program that mentions Go is refused"
+# C++ file streams out of the shim's reach are warned of, others are not.
+cat >"$tmp/streams.cc" <<'CXX'
+#include <fstream>
+int main() { std::ofstream("/dev/null") << 1; }
+CXX
+"$cxx" -o "$tmp/streams" "$tmp/streams.cc"
+run ids1 --check -- "$tmp/streams" 2>"$tmp/err" || fail "a C++ program is refused"
+[ ! -s "$tmp/err" ] || fail "a C++ program is warned of: $(cat "$tmp/err")"
+"$cxx" -static-libstdc++ -o "$tmp/streams" "$tmp/streams.cc"
+run ids1 --check -- "$tmp/streams" 2>"$tmp/err" || fail "a C++ program with libstdc++ in it is refused"
+grep -q 'warning: .* has libstdc++ linked in' "$tmp/err" || fail "no warning of libstdc++ inside: $(cat "$tmp/err")"
 cp "$tmp/nf" "$tmp/other"
 printf '\x08\x00' | dd of="$tmp/other" bs=1 seek=18 conv=notrunc status=none # EM_MIPS
 refused "another architecture" run ids1 -- "$tmp/other"
