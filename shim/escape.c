@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "engine.h"
@@ -75,20 +76,44 @@ bool nf_escape_refuses(enum nf_escape way)
 	return true;
 }
 
-int setsockopt(int fd, int level, int option, const void *value, socklen_t len)
+/* No blocks: the end of a ring. */
+static bool is_tx_ring(int level, int option, const void *value, socklen_t len)
 {
 	const struct tpacket_req *ring = value;
 
-	/* No blocks: the end of a ring. */
-	if (level == SOL_PACKET && option == PACKET_TX_RING && len >= sizeof(*ring) &&
-	    ring->tp_block_nr && nf_escape_refuses(NF_ESCAPE_TX_RING))
+	return level == SOL_PACKET && option == PACKET_TX_RING && len >= sizeof(*ring) &&
+	       ring->tp_block_nr;
+}
+
+bool nf_escape_refuses_call(long nr, const long *x)
+{
+	switch (nr) {
+	case SYS_io_uring_setup:
+		return nf_escape_refuses(NF_ESCAPE_URING);
+	case SYS_socket:
+		return x[0] == AF_XDP && nf_escape_refuses(NF_ESCAPE_XDP);
+	case SYS_setsockopt:
+		return is_tx_ring((int)x[1], (int)x[2], (const void *)x[3], (socklen_t)x[4]) &&
+		       nf_escape_refuses(NF_ESCAPE_TX_RING);
+	default:
+		return false;
+	}
+}
+
+int setsockopt(int fd, int level, int option, const void *value, socklen_t len)
+{
+	const long x[] = {fd, level, option, (long)value, len};
+
+	if (nf_escape_refuses_call(SYS_setsockopt, x))
 		return -1;
 	return nf_real.setsockopt(fd, level, option, value, len);
 }
 
 int socket(int domain, int type, int protocol)
 {
-	if (domain == AF_XDP && nf_escape_refuses(NF_ESCAPE_XDP))
+	const long x[] = {domain, type, protocol};
+
+	if (nf_escape_refuses_call(SYS_socket, x))
 		return -1;
 	return nf_real.socket(domain, type, protocol);
 }

@@ -171,6 +171,25 @@ static void shared_map(void)
 	unlink(path);
 }
 
+static void by_number(void)
+{
+	struct tpacket_req ring = {4096, 1, 2048, 2};
+	const long none[6] = {0}, inet[6] = {AF_INET}, own[6] = {AF_XDP},
+		   option[6] = {0, SOL_PACKET, PACKET_TX_RING, (long)&ring, sizeof(ring)};
+
+	CHECK(!nfshim_test_refuses_call(SYS_getpid, none));
+	CHECK(!nfshim_test_refuses_call(SYS_socket, inet));
+	CHECK(!nfshim_test_refuses_call(SYS_setsockopt, none));
+	CHECK(nfshim_test_refuses_call(SYS_socket, own) == !allowed);
+	CHECK(nfshim_test_refuses_call(SYS_setsockopt, option) == !allowed);
+	errno = 0;
+	CHECK(nfshim_test_refuses_call(SYS_io_uring_setup, none) == !allowed);
+	if (!allowed)
+		CHECK(errno == ENOSYS && told("io_uring is refused") == 1 && unfit(NULL));
+	else
+		CHECK(unfit("io_uring"));
+}
+
 static void find_uring(bool mapped)
 {
 	struct io_uring_params p = {0};
@@ -233,7 +252,7 @@ static void run(void (*test)(void), bool allow)
 
 int main(int argc, char **argv)
 {
-	void (*const refusable[])(void) = {deepbind, tx_ring, xdp};
+	void (*const refusable[])(void) = {deepbind, tx_ring, xdp, by_number};
 	void (*const others[])(void) = {own_namespace, own_search_path, late_libpcap,
 					shared_map,    uring,		mapped_uring};
 

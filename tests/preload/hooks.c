@@ -74,3 +74,8 @@ const char *nfshim_test_unfit(void)
 	nf_escape_look();
 	return nf_escape_unfit();
 }
+
+bool nfshim_test_refuses_call(long nr, const long *x)
+{
+	return nf_escape_refuses_call(nr, x);
+}

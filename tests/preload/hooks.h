@@ -18,6 +18,8 @@ HOOK void nfshim_test_safe_point(void);
 HOOK void nfshim_test_on_terminate(void (*fn)(void));
 HOOK int nfshim_test_hide(int fd);
 HOOK void nfshim_test_unhide(int fd);
+/* As syscall() asks. */
+HOOK bool nfshim_test_refuses_call(long nr, const long *x);
 /* Looks at what the process has. */
 HOOK const char *nfshim_test_unfit(void);
 HOOK bool nfshim_reprocessing(void);
