@@ -229,8 +229,9 @@ void nf_escape_look(void)
 	looked = nf_now_ns();
 	if ((!look_at_fds() || !look_at_maps()) && !blind) {
 		blind = true;
-		nf_warn("/proc cannot be read: whether this NF has io_uring, AF_XDP sockets or "
-			"shared mappings, which pass by the shim, is unknown");
+		nf_warn("/proc cannot be read here: whether the NF has io_uring, AF_XDP sockets or "
+			"shared mappings, which pass by the shim, is unknown; mount it in its "
+			"root");
 	}
 	errno = e;
 }
