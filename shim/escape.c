@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "engine.h"
@@ -17,6 +18,7 @@
 #include "log.h"
 #include "move.h"
 #include "real.h"
+#include "zerocopy.h"
 
 #define LOOK_NS	 1000000000u
 #define MAPS_MAX 64 /* files that are warned of */
@@ -75,20 +77,50 @@ bool nf_escape_refuses(enum nf_escape way)
 	return true;
 }
 
-int setsockopt(int fd, int level, int option, const void *value, socklen_t len)
+/* No blocks: the end of a ring. */
+static bool is_tx_ring(int level, int option, const void *value, socklen_t len)
 {
 	const struct tpacket_req *ring = value;
 
-	/* No blocks: the end of a ring. */
-	if (level == SOL_PACKET && option == PACKET_TX_RING && len >= sizeof(*ring) &&
-	    ring->tp_block_nr && nf_escape_refuses(NF_ESCAPE_TX_RING))
+	return level == SOL_PACKET && option == PACKET_TX_RING && len >= sizeof(*ring) &&
+	       ring->tp_block_nr;
+}
+
+static bool refuses_option(int level, int option, const void *value, socklen_t len)
+{
+	if (is_tx_ring(level, option, value, len))
+		return nf_escape_refuses(NF_ESCAPE_TX_RING);
+	return nf_zerocopy_refuses(level, option, value, len);
+}
+
+bool nf_escape_refuses_call(long nr, const long *x)
+{
+	switch (nr) {
+	case SYS_io_uring_setup:
+		return nf_escape_refuses(NF_ESCAPE_URING);
+	case SYS_socket:
+		return x[0] == AF_XDP && nf_escape_refuses(NF_ESCAPE_XDP);
+	case SYS_setsockopt:
+		return refuses_option((int)x[1], (int)x[2], (const void *)x[3], (socklen_t)x[4]);
+	default:
+		return false;
+	}
+}
+
+int setsockopt(int fd, int level, int option, const void *value, socklen_t len)
+{
+	const long x[] = {fd, level, option, (long)value, len};
+
+	if (nf_escape_refuses_call(SYS_setsockopt, x))
 		return -1;
 	return nf_real.setsockopt(fd, level, option, value, len);
 }
 
 int socket(int domain, int type, int protocol)
 {
-	if (domain == AF_XDP && nf_escape_refuses(NF_ESCAPE_XDP))
+	const long x[] = {domain, type, protocol};
+
+	if (nf_escape_refuses_call(SYS_socket, x))
 		return -1;
 	return nf_real.socket(domain, type, protocol);
 }
@@ -204,8 +236,9 @@ void nf_escape_look(void)
 	looked = nf_now_ns();
 	if ((!look_at_fds() || !look_at_maps()) && !blind) {
 		blind = true;
-		nf_warn("/proc cannot be read: whether this NF has io_uring, AF_XDP sockets or "
-			"shared mappings, which pass by the shim, is unknown");
+		nf_warn("/proc cannot be read here: whether the NF has io_uring, AF_XDP sockets or "
+			"shared mappings, which pass by the shim, is unknown; mount it in its "
+			"root");
 	}
 	errno = e;
 }

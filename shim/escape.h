@@ -24,6 +24,9 @@ enum nf_escape {
  */
 bool nf_escape_refuses(enum nf_escape way);
 
+/* The same for the system call @nr with the arguments @x. */
+bool nf_escape_refuses_call(long nr, const long *x);
+
 /* Look at what the process has. Files that it has mapped for shared writing are warned of. */
 void nf_escape_look(void);
 /* A sentence why output of this NF could not be dropped, or NULL. Looks again every second. */

@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 
 #include "drop.h"
+#include "escape.h"
 #include "real.h"
 
 #define PTR(arg) ((void *)(arg))
@@ -179,6 +180,8 @@ long syscall(long nr, ...)
 	for (unsigned i = 0; i < 6; i++)
 		x[i] = va_arg(ap, long);
 	va_end(ap);
+	if (nf_escape_refuses_call(nr, x))
+		return -1;
 	if (nf_dropping() && by_its_name(nr, x, &rc))
 		return rc;
 	return nf_real.syscall(nr, x[0], x[1], x[2], x[3], x[4], x[5]);

@@ -18,6 +18,8 @@ static void send_jumping(enum nf_rec_type t, enum play_what what, unsigned flow,
 			   .move = STAGE_MOVE,
 			   .version = version,
 			   .wirelen = sizeof(frame),
+			   .sec = number,
+			   .nsec = 123456789,
 			   .flow = play_key(flow)};
 
 	play_frame(frame, flow, number, what);
@@ -53,6 +55,18 @@ static void everything_came(void)
 	nf_ends();
 	all_given(0, trace_len() - 1);
 	output_is_whole();
+}
+
+/* A clone has the time at which the source got it. */
+static void times_were_kept(void)
+{
+	int at = -1;
+
+	for (int64_t number = 900; number < 904; number++) {
+		at = diary_find(PLAY_STAMP, 5, (unsigned)at + 1);
+		ck_assert_int_ge(at, 0);
+		ck_assert_int_eq(play->diary[at].n, number * 1000000 + 123456);
+	}
 }
 
 static void begin_dst(void)
@@ -144,6 +158,7 @@ START_TEST(clones)
 	nf_goes_on(10);
 	everything_came();
 	ck_assert_uint_eq(diary_count(PLAY_CLONE), 4);
+	times_were_kept();
 	landings_were(3, 0);
 }
 END_TEST

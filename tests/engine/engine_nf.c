@@ -240,6 +240,8 @@ static void work(const struct pcap_pkthdr *h, const u_char *data)
 	if (!play_read(data, h->caplen, &flow, &number, &what))
 		return;
 	note(again ? PLAY_CLONE : PLAY_PACKET, flow, number);
+	if (again)
+		note(PLAY_STAMP, flow, h->ts.tv_sec * INT64_C(1000000) + h->ts.tv_usec);
 	if (!again)
 		obey(what);
 	play_apply(&state[flow], number, what);

@@ -37,6 +37,7 @@ enum play_event {
 	PLAY_NONE,
 	PLAY_PACKET,	 /* n: its number; noted before the NF works on it */
 	PLAY_CLONE,	 /* the same, to be reprocessed */
+	PLAY_STAMP,	 /* n: the clone's time in microseconds */
 	PLAY_PUT,	 /* n: packets that the state has counted */
 	PLAY_DEL,	 /* n: the state's hash */
 	PLAY_RETURN,	 /* n: what the input call returned */

@@ -171,6 +171,30 @@ static void shared_map(void)
 	unlink(path);
 }
 
+/* @err of the shim: the kernel has another for these. */
+static bool refused(long nr, const long *x, int err)
+{
+	errno = 0;
+	return syscall(nr, x[0], x[1], x[2], x[3], x[4]) == -1 && errno == err;
+}
+
+static void by_number(void)
+{
+	struct tpacket_req ring = {4096, 1, 2048, 2};
+	const long none[6] = {0}, inet[6] = {AF_INET, SOCK_DGRAM}, own[6] = {AF_XDP, -1},
+		   option[6] = {-1, SOL_PACKET, PACKET_TX_RING, (long)&ring, sizeof(ring)};
+
+	CHECK(syscall(SYS_getpid) == getpid());
+	CHECK(syscall(SYS_socket, inet[0], inet[1], 0) >= 0);
+	CHECK(refused(SYS_setsockopt, option, ENOPROTOOPT) == !allowed);
+	CHECK(refused(SYS_socket, own, EAFNOSUPPORT) == !allowed);
+	CHECK(refused(SYS_io_uring_setup, none, ENOSYS) || allowed);
+	if (allowed)
+		CHECK(unfit("io_uring"));
+	else
+		CHECK(told("io_uring is refused") == 1 && unfit(NULL));
+}
+
 static void find_uring(bool mapped)
 {
 	struct io_uring_params p = {0};
@@ -233,7 +257,7 @@ static void run(void (*test)(void), bool allow)
 
 int main(int argc, char **argv)
 {
-	void (*const refusable[])(void) = {deepbind, tx_ring, xdp};
+	void (*const refusable[])(void) = {deepbind, tx_ring, xdp, by_number};
 	void (*const others[])(void) = {own_namespace, own_search_path, late_libpcap,
 					shared_map,    uring,		mapped_uring};
 
