@@ -18,8 +18,7 @@ HOOK void nfshim_test_safe_point(void);
 HOOK void nfshim_test_on_terminate(void (*fn)(void));
 HOOK int nfshim_test_hide(int fd);
 HOOK void nfshim_test_unhide(int fd);
-/* As syscall() asks. */
-HOOK /* Looks at what the process has. */
+/* Looks at what the process has. */
 HOOK const char *nfshim_test_unfit(void);
 HOOK bool nfshim_reprocessing(void);
 
