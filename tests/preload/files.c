@@ -298,7 +298,7 @@ static void stream_used_again(void)
 	nfshim_test_window(1);
 	fputs("out", f);
 	fflush(f);
-	f = freopen("reopened", "w", f);
+	f = freopen("reopened", "a", f);
 	fputs("dropped", f);
 	fflush(f);
 	nfshim_test_window(0);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * policied DIR [flood]: output of several kinds in a window; then the names of
- * what got out. policy.sh knows what should, by policy.
+ * what got out, after "served" if the shim has a socket. policy.sh knows what
+ * should, by policy.
  */
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -89,9 +90,9 @@ static void tell(void)
 
 	fclose(f);
 	pcap_dump_close(d);
-	printf("%s%s%s%s%s%s%s%s%s%s%s\n", size("a.log") > 0 ? "a " : "",
-	       size("sub/b.log") > 0 ? "b " : "", size("c.log") > 0 ? "c " : "",
-	       fstat(gone, &st) == 0 && st.st_size ? "gone " : "",
+	printf("%s%s%s%s%s%s%s%s%s%s%s%s\n", size("../run/policied.sock") >= 0 ? "served " : "",
+	       size("a.log") > 0 ? "a " : "", size("sub/b.log") > 0 ? "b " : "",
+	       size("c.log") > 0 ? "c " : "", fstat(gone, &st) == 0 && st.st_size ? "gone " : "",
 	       lseek(mem, 0, SEEK_END) > 0 ? "mem " : "", readable(p[0]) ? "pipe " : "",
 	       readable(udp_in) ? "udp " : "", size("d.pcap") > 24 ? "dump " : "",
 	       size("r2") > 0 ? "rename " : "", size("sub/u") < 0 ? "unlink " : "",

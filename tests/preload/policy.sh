@@ -16,13 +16,17 @@ fail() {
 	failed=1
 }
 
-# run [NAME=VALUE…]: in a fresh folder; what got out is left in $out
+# run [NAME=VALUE…]: in a fresh folder; what got out is left in $out, and in $served if the shim is not inert
 run() {
 	rm -rf "$dir/work" "$dir/run"
 	mkdir "$dir/work"
 	out=$(env NFSHIM_LOG=warn NFSHIM_DIR="$dir/run" NFSHIM_NAME=policied "$@" LD_PRELOAD="$library" \
 		"$program" "$dir/work" "${flood[@]}" </dev/null 2>"$dir/err") || fail "the program failed: $(cat "$dir/err")"
 	out=${out% }
+	served=false
+	if [ "${out%% *}" = served ]; then
+		served=true out=${out#served} out=${out# }
+	fi
 }
 
 # says RULES WANT: RULES is what printf makes of it; DIR stands for the folder
@@ -30,6 +34,7 @@ says() {
 	printf '%b\n' "${1//DIR/$dir/work}" >"$dir/policy"
 	run NFSHIM_OUTPUT="$dir/policy"
 	[ "$out" = "$2" ] || fail "with '$1': got out: '$out', not '$2'"
+	$served || fail "with '$1' the shim is inert"
 	[ ! -s "$dir/err" ] || fail "with '$1': $(cat "$dir/err")"
 }
 
@@ -37,6 +42,7 @@ refuses() {
 	printf '%b' "[kind]\npipe = drop\n$1\n" >"$dir/policy"
 	run NFSHIM_OUTPUT="$dir/policy"
 	[ "$out" = 'mem pipe' ] || fail "half of '$1' is in force: $out"
+	! $served || fail "with half of '$1' the shim can be asked to take part"
 	grep -q "error: inert: $dir/policy:$2" "$dir/err" || fail "for '$1' it says: $(cat "$dir/err")"
 	"$nfctl" policy "$dir/policy" 2>"$dir/err2" && fail "nfctl takes '$1'"
 	grep -q "^nfctl: error: $dir/policy:$2" "$dir/err2" || fail "for '$1' nfctl says: $(cat "$dir/err2")"
@@ -87,7 +93,7 @@ refuses 'tty\0 = drop' '3: the line has a zero byte'
 run NFSHIM_OUTPUT="$dir/missing"
 grep -q "error: inert: cannot read the output policy $dir/missing: No such file" "$dir/err" ||
 	fail "a missing policy: $(cat "$dir/err")"
-[ ! -e "$dir/run/policied.sock" ] || fail 'an inert shim has a socket'
+! $served || fail 'an inert shim has a socket'
 
 # ---- the trace ----
 
