@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <mqueue.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ipc.h>
@@ -30,6 +31,7 @@ void emit_setup(unsigned v)
 
 	(void)v;
 	snprintf(name, sizeof(name), "/nfshim-test.%d", getpid());
+	(void)unshare(CLONE_NEWIPC); /* where it is allowed, no queue outlives this program */
 	mq = mq_open(name, O_CREAT | O_EXCL | O_RDWR | O_NONBLOCK, 0600, &attr);
 	mq_unlink(name);
 	sysv = msgget(IPC_PRIVATE, 0600);

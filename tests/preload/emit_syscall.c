@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <mqueue.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ipc.h>
@@ -48,6 +49,7 @@ void emit_setup(unsigned v)
 	fd = open("file", O_CREAT | O_WRONLY | O_APPEND, 0600);
 	copied = open("copied", O_CREAT | O_RDWR, 0600);
 	log_fd = open("received", O_CREAT | O_WRONLY, 0600);
+	(void)unshare(CLONE_NEWIPC); /* where it is allowed, no queue outlives this program */
 	mq = mq_open(name, O_CREAT | O_EXCL | O_RDWR | O_NONBLOCK, 0600, &attr);
 	mq_unlink(name);
 	sysv = msgget(IPC_PRIVATE, 0600);

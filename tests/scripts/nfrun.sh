@@ -101,6 +101,10 @@ run ids1 --check -- "$tmp/streams" 2>"$tmp/err" || fail "a C++ program is refuse
 "$cxx" -static-libstdc++ -o "$tmp/streams" "$tmp/streams.cc"
 run ids1 --check -- "$tmp/streams" 2>"$tmp/err" || fail "a C++ program with libstdc++ in it is refused"
 grep -q 'warning: .* has libstdc++ linked in' "$tmp/err" || fail "no warning of libstdc++ inside: $(cat "$tmp/err")"
+cp "$tmp/nf" "$tmp/llvm"
+printf 'libc++.so.1' >>"$tmp/llvm"
+run ids1 --check -- "$tmp/llvm" 2>"$tmp/err" || fail "a program with another C++ library is refused"
+grep -q "warning: .* LLVM's libc++" "$tmp/err" || fail "no warning of another C++ library: $(cat "$tmp/err")"
 cp "$tmp/nf" "$tmp/other"
 printf '\x08\x00' | dd of="$tmp/other" bs=1 seek=18 conv=notrunc status=none # EM_MIPS
 refused "another architecture" run ids1 -- "$tmp/other"
