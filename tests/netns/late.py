@@ -12,7 +12,6 @@ downgraded    the hold fills while the commit is held up: order is given up, not
 too-early     the hold fills before the route has changed: the move is aborted, nothing has happened
 All are judged by seqhash, reuse-prads by stock PRADS.
 """
-import argparse
 import os
 import random
 import re
@@ -22,11 +21,11 @@ import tempfile
 import time
 from collections import Counter
 
+from cases import judge, options, repeat
 from harness import CAMPUS, POD, Failure, Invalid, Lab, run, wait_for
 from pcap import Closing, Trace, connection
 
 PPS = 1500
-MOST_INVALID = 3
 FOR_EVER = "600000"  # a linger that only the next move ends
 
 
@@ -255,31 +254,18 @@ CASES = {
 
 
 def case(build, name, seed, runs):
-    said, invalid = "", 0
-    for done in range(runs):
-        while True:
-            try:
-                with tempfile.TemporaryDirectory() as tmp:
-                    said = CASES[name](Job(build, seed + done + 1000 * invalid, tmp))
-                print("  run %d: %s" % (done + 1, said), flush=True)
-                break
-            except Invalid as e:
-                invalid += 1
-                print("  invalid: %s" % e, flush=True)
-                if invalid > MOST_INVALID:
-                    raise Failure("%d invalid runs" % invalid) from e
-    return "%d of %d runs, %d invalid; %s" % (runs, runs, invalid, said)
+    def one(i, n):
+        with tempfile.TemporaryDirectory() as tmp:
+            said = CASES[name](Job(build, n, tmp))
+        print("  run %d: %s" % (i + 1, said), flush=True)
+        return said
+
+    said, invalid = repeat(runs, seed, one)
+    return "%d of %d runs, %d invalid; %s" % (runs, runs, invalid, said[-1])
 
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    p.add_argument("--build", default=os.environ.get("NFSHIM_BUILD_TEST", "build-test"))
-    p.add_argument("--full", action="store_true")
-    p.add_argument("--runs", type=int, default=0)
-    p.add_argument("--seed", type=int, default=random.randrange(1 << 20))
-    p.add_argument("--case", default="")
-    p.add_argument("--list", action="store_true")
-    args = p.parse_args()
+    args = options(__doc__).parse_args()
     names = [n for n in CASES if re.search(args.case, n)]
     if not (args.full or args.runs or args.case):
         r = random.Random(args.seed)
@@ -288,17 +274,8 @@ def main():
         print("\n".join(names))
         return 0
     print("seed %d" % args.seed, flush=True)
-    failed = 0
-    for name in names:
-        if not os.path.exists(CAMPUS):
-            print("skip %s: no %s" % (name, CAMPUS))
-            continue
-        try:
-            print("ok %s: %s" % (name, case(args.build, name, args.seed, args.runs or (5 if args.full else 1))), flush=True)
-        except (Failure, subprocess.SubprocessError) as e:
-            failed += 1
-            print("not ok %s: %s" % (name, str(e).replace("\n", " | ")[:500]), flush=True)
-    return 1 if failed else 0
+    runs = args.runs or (5 if args.full else 1)
+    return 1 if judge(names, lambda name: case(args.build, name, args.seed, runs)) else 0
 
 
 if __name__ == "__main__":
