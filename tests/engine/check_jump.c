@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The NF leaves its callback by longjmp or by an exception, at every side of a move. */
 #include "cases.h"
+#include "destination.h"
 
 static const char *const readers[] = {"loop", "dispatch"};
 
@@ -50,13 +51,6 @@ static void landings_were(unsigned open, unsigned closed)
 	ck_assert_uint_eq(n[0], closed);
 }
 
-static void everything_came(void)
-{
-	nf_ends();
-	all_given(0, trace_len() - 1);
-	output_is_whole();
-}
-
 /* A clone has the time at which the source got it. */
 static void times_were_kept(void)
 {
@@ -67,21 +61,6 @@ static void times_were_kept(void)
 		ck_assert_int_ge(at, 0);
 		ck_assert_int_eq(play->diary[at].n, number * 1000000 + 123456);
 	}
-}
-
-static void begin_dst(void)
-{
-	helper_up();
-	send_begin(NF_REC_BEGIN_DST, NULL);
-	expect(NF_REC_BEGUN);
-}
-
-static void make_ready(void)
-{
-	send_order(NF_REC_PREPARE);
-	expect(NF_REC_PREPARED);
-	send_order(NF_REC_BARRIER);
-	expect(NF_REC_READY);
 }
 
 /* No move: the shim is as it would be after a callback that returned. */
@@ -138,7 +117,7 @@ START_TEST(clones)
 	trace_rounds(2, 3);
 	nf_start(READER(_i), -1, "3,9,10", NULL);
 	nf_reaches(3);
-	begin_dst();
+	begin_dst(1000);
 	send_state(5, 0, 7);
 	send_jumping(NF_REC_CLONE, WAY(_i), 5, 1, 900);
 	send_jumping(NF_REC_CLONE, PLAY_COUNT, 5, 2, 901);
@@ -171,7 +150,7 @@ START_TEST(held_and_forwarded)
 	trace("9 9 9");
 	nf_start(READER(_i), -1, "0,8", NULL);
 	nf_reaches(0);
-	begin_dst();
+	begin_dst(1000);
 	send_state(1, 0, 7);
 	make_ready();
 	nf_goes_on(0);

@@ -1,13 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* NFs that do what a move could not get right are refused by name, also if they begin in a move. */
 #include "cases.h"
-
-static void everything_came(void)
-{
-	nf_ends();
-	all_given(0, trace_len() - 1);
-	output_is_whole();
-}
+#include "destination.h"
 
 /* Output that passes by the shim. */
 START_TEST(escapes)
