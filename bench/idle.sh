@@ -37,7 +37,7 @@ command_of()
 	prads) command=(prads -r "$2" -x -l "$dir/log") ;;
 	tcpdump) command=(tcpdump -S -n -r "$2") ;;
 	p0f) command=(p0f -r "$2" -o "$dir/log") ;;
-	softflowd) command=(softflowd -r "$2" -d -n 127.0.0.1:9 -p "$dir/pid" -c "$dir/ctl") ;;
+	softflowd) command=(softflowd -r "$2" -d -n 127.0.0.1:9 -p "$dir/pid" -c none) ;;
 	esac
 }
 
