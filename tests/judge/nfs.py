@@ -9,11 +9,14 @@ counts    (pattern, replacement): what counts the packets of the whole trace
 known     why it is judged only when it is named: what the shim is known to lack
 note      what else is to be known about when it prints
 """
+import contextlib
 import os
+import re
 import select
 import shutil
 import socket
 import subprocess
+import tempfile
 from dataclasses import dataclass, field
 
 
@@ -88,6 +91,20 @@ class Collector:
 
     def close(self):
         self.socket.close()
+
+
+@contextlib.contextmanager
+def workplace():
+    """(a folder that NFs without privileges can reach, a collector)."""
+    with tempfile.TemporaryDirectory() as work, contextlib.closing(Collector()) as collector:
+        os.chmod(work, 0o755)
+        yield work, collector
+
+
+def tidy(text, rules):
+    for pattern, replacement in rules:
+        text = re.sub(pattern, replacement, text)
+    return text
 
 
 def run(nf, trace, folder, collector, build, env=None, before=(), timeout=600):
