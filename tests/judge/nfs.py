@@ -64,6 +64,7 @@ NFS = [
 SAMPLES = [
     Nf("c++", ["{build}/tests/judge/sample_cxx", "{trace}"], ["flushed", "buffered", "stdout"], exact=True,
        known="text that a C++ stream buffers on its own is not dropped yet"),
+    Nf("pull", ["{build}/tests/judge/sample_pull", "{trace}"], ["stdout", "written"], exact=True),
     Nf("threads", ["{build}/tests/judge/sample_threads", "{trace}"], ["now"], exact=True,
        note="a thread of its own writes the file 'later', marked packets too"),
 ]
