@@ -96,12 +96,13 @@ class Judge:
         """What @nf prints at once: nothing of the marked half, and for the other what it prints without it."""
         faults, named = [], {os.path.basename(p): text for p, text in outputs.items()}
         alone = self.run(nf, "half.pcap")[2] if nf.exact else {}
+        for name, text in named.items():
+            m = POOL_TEXT.search(text) if nf.at_once and (not nf.note or name in nf.at_once) else None
+            if m:
+                faults.append("%s names the marked address %s" % (name, m.group().decode()))
         for name in nf.at_once:
             if not named.get(name):
                 faults.append("%s is empty" % name)
-            m = POOL_TEXT.search(named.get(name, b""))
-            if m:
-                faults.append("%s names the marked address %s" % (name, m.group().decode()))
             if nf.exact and nfs.tidy(named.get(name, b""), nf.counts) != nfs.tidy(alone.get(name, b""), nf.counts):
                 faults.append("%s is not what it is without the marked half" % name)
         return faults
