@@ -60,7 +60,8 @@ class Debugged:
                     "tbreak pcap_loop", "run", "info sharedlibrary", "tbreak _exit", "continue", "print (int)$rdi", "kill"]
         _, files, said = self.run("gdb", ["gdb", "-nx", "-batch", *(x for c in commands for x in ("-ex", c)), "--args"])
         # Not "exited normally": gdb loses the end of a process with threads now and then.
-        self.expect(re.search(r"hit Temporary breakpoint 2\b.*_exit \(", said) and "$1 = 0" in said, "does not come to its end in gdb:\n" + said[-2000:])
+        self.expect(re.search(r"hit Temporary breakpoint 2\b.*_exit \(", said) and "$1 = 0" in said,
+                    "does not come to its end in gdb:\n" + said[-2000:])
         self.expect("libnfshim.so" in said, "gdb does not see the shim")
         self.expect(files == plain, "the output under gdb is another one")
         print("%s %s: errors under valgrind (number, kinds) %s, without the shim %s" % (

@@ -41,9 +41,9 @@ def fetch(folder, version):
     for d in ("lists/partial", "cache/archives/partial"):
         os.makedirs(os.path.join(folder, d))
     options = {"Dir::Etc::sourcelist": folder + "/sources.list", "Dir::Etc::sourceparts": "-", "Dir::State::lists": folder + "/lists",
-               "Dir::Cache": folder + "/cache", "APT::Sandbox::User": "root"}
+               "Dir::Cache": folder + "/cache", "APT::Sandbox::User": "root", "Acquire::Retries": "3"}
     apt = ["apt-get", "-q", *(x for k, v in options.items() for x in ("-o", k + "=" + v))]
-    for command in (["update"], ["source", "--download-only", "tcpdump=" + version]):
+    for command in (["update", "--error-on=any"], ["source", "--download-only", "tcpdump=" + version]):
         done = subprocess.run(apt + command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, text=True)
         if done.returncode:
             return None, (done.stdout.strip().splitlines() or ["apt-get failed"])[-1]
