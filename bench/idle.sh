@@ -4,24 +4,31 @@
 #
 #   idle.sh BUILD [TRACE] [MAX%] [NF...]   fails if the shim adds more than MAX (default 2)
 #
-# Start-up cancels out: each way runs over the whole trace and over its first packet, and the
-# difference counts. PRADS, the default, is counted with nfxfer linked as well; tcpdump, p0f and
-# softflowd can be named.
+# Start-up cancels out: each way runs over the trace and over its first packet, and the difference
+# counts. Of the trace the first PACKETS are read; with $NFSHIM_FULL=1, or where NFs are named, all
+# are. PRADS is counted with nfxfer linked as well.
 set -euo pipefail
 build=$1
 trace=${2:-$(dirname "$0")/../../shared/traces/campus800.pcap}
 max=${3:-2}
 nfs=("${@:4}")
-[ ${#nfs[@]} -gt 0 ] || nfs=(prads)
 [ -e "$trace" ] || { echo "skip: no $trace"; exit 77; }
 PATH=$PATH:/usr/sbin
+PACKETS=2000
 dir=$(mktemp -d)
 helper=
 failed=0
 trap '[ -z "$helper" ] || kill "$helper"; rm -rf "$dir"' EXIT
 tcpdump -nr "$trace" -c 1 -w "$dir/one.pcap" 2>/dev/null
+if [ ${#nfs[@]} = 0 ]; then
+	nfs=(prads tcpdump p0f softflowd)
+	if [ "${NFSHIM_FULL:-}" != 1 ]; then
+		tcpdump -nr "$trace" -c "$PACKETS" -w "$dir/part.pcap" 2>/dev/null
+		trace=$dir/part.pcap
+	fi
+fi
 chmod 755 "$dir"
-chmod 644 "$dir/one.pcap"
+chmod 644 "$dir"/*.pcap
 
 # command_of NF FILE: how the NF reads FILE
 command_of()
@@ -30,7 +37,7 @@ command_of()
 	prads) command=(prads -r "$2" -x -l "$dir/log") ;;
 	tcpdump) command=(tcpdump -S -n -r "$2") ;;
 	p0f) command=(p0f -r "$2" -o "$dir/log") ;;
-	softflowd) command=(softflowd -r "$2" -d -n 127.0.0.1:9 -p "$dir/pid" -c "$dir/ctl") ;;
+	softflowd) command=(softflowd -r "$2" -d -n 127.0.0.1:9 -p "$dir/pid" -c none) ;;
 	esac
 }
 

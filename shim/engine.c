@@ -61,10 +61,12 @@ bool nf_engine_armed(void)
 	return nf_move.side != NF_SIDE_NONE;
 }
 
-bool nf_engine_idle(void)
+/* Looked at once at each safe point, so that a packet of an idle NF costs one test. */
+bool nf_engine_busy = true;
+
+static void look(void)
 {
-	return !nf_link_get() && !current && !nf_engine_armed() && !nf_evlog_on && !pausing &&
-	       !nf_mark_expected;
+	nf_engine_busy = current || nf_engine_armed() || nf_evlog_on || pausing || nf_mark_expected;
 }
 
 /* The packet that the input brought last. */
@@ -376,6 +378,7 @@ bool nf_engine_safe_point(struct nf_sink *s)
 		return false;
 	if (nf_inert) {
 		wind_down(s);
+		look();
 		return false;
 	}
 	check_link();
@@ -393,6 +396,7 @@ bool nf_engine_safe_point(struct nf_sink *s)
 	else if (nf_move.side == NF_SIDE_DST)
 		more |= nf_dst_step(s);
 	publish();
+	look();
 	return more;
 }
 

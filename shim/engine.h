@@ -42,8 +42,9 @@ static inline bool nf_sink_full(const struct nf_sink *s)
 	return (s->limit && s->delivered >= s->limit) || s->broken;
 }
 
-/* Is there nothing but the NF's own work to do for a packet? A few loads. */
-bool nf_engine_idle(void);
+/* Was there more than the NF's own work to do for a packet at the last safe point? (A helper that
+ * has come since then is to be asked for.) */
+extern bool nf_engine_busy __attribute__((visibility("hidden")));
 
 /* Give one packet from the NF's own input to the NF, or keep it. */
 void nf_engine_packet(struct nf_sink *s, const struct pcap_pkthdr *h, const u_char *data);

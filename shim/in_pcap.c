@@ -193,29 +193,49 @@ static bool keep_mark(struct nf_sink *s, const struct pcap_pkthdr *h, const u_ch
 	return !wanted && !mark;
 }
 
-void nf_input_packet(u_char *arg, const struct pcap_pkthdr *h, const u_char *data)
+static bool is_idle(void)
 {
-	struct nf_sink *s = (struct nf_sink *)arg;
+	return !nf_link_get() && !nf_engine_busy;
+}
+
+static void give(struct nf_sink *s, const struct pcap_pkthdr *h, const u_char *data)
+{
+	s->in_callback = true;
+	s->cb(s->user, h, data);
+	s->in_callback = false;
+	s->delivered++;
+}
+
+/* Apart, so that the way of an idle NF's packet needs no more registers than its callback. */
+__attribute__((noinline)) static void look_at(struct nf_sink *s, const struct pcap_pkthdr *h,
+					      const u_char *data)
+{
 	struct pcap_pkthdr own;
 
-	atomic_store_explicit(&nf_packets_seen,
-			      atomic_load_explicit(&nf_packets_seen, memory_order_relaxed) + 1,
-			      memory_order_relaxed);
-	if (__builtin_expect(nf_veth, 0)) {
+	if (nf_veth) {
 		if (nf_veth_take(s, h, data))
 			return;
 		h = nf_veth_clip(s, h, &own);
 	}
-	if (__builtin_expect(nf_mark_filter_hit(data, h->caplen), 0) && keep_mark(s, h, data))
+	if (nf_mark_filter_hit(data, h->caplen) && keep_mark(s, h, data))
 		return;
-	if (nf_engine_idle()) {
-		s->in_callback = true;
-		s->cb(s->user, h, data);
-		s->in_callback = false;
-		s->delivered++;
-		return;
-	}
-	nf_engine_packet(s, h, data);
+	if (is_idle())
+		give(s, h, data);
+	else
+		nf_engine_packet(s, h, data);
+}
+
+void nf_input_packet(u_char *arg, const struct pcap_pkthdr *h, const u_char *data)
+{
+	struct nf_sink *s = (struct nf_sink *)arg;
+
+	atomic_store_explicit(&nf_packets_seen,
+			      atomic_load_explicit(&nf_packets_seen, memory_order_relaxed) + 1,
+			      memory_order_relaxed);
+	if (is_idle() && !nf_veth && !nf_mark_filter_hit(data, h->caplen))
+		give(s, h, data);
+	else
+		look_at(s, h, data);
 }
 
 static struct nf_capture *find_capture(pcap_t *p)

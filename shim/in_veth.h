@@ -9,7 +9,7 @@
 
 #include "in_pcap.h"
 
-extern bool nf_veth; /* it was */
+extern bool nf_veth __attribute__((visibility("hidden"))); /* it was */
 
 void nf_veth_init(void);
 int nf_veth_snaplen(int asked); /* what to ask libpcap for */

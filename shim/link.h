@@ -34,8 +34,13 @@ extern bool nf_rendezvous_forked; /* this is a child, and did not do that yet */
 
 pid_t nf_rendezvous_pid(void); /* the process that the service thread runs in */
 
+extern _Atomic(struct nf_link *) nf_link_current __attribute__((visibility("hidden")));
 /* The current link, NULL if no helper; one atomic load. A link that is !up is to be retired. */
-struct nf_link *nf_link_get(void);
+static inline struct nf_link *nf_link_get(void)
+{
+	return atomic_load_explicit(&nf_link_current, memory_order_acquire);
+}
+
 void nf_link_retire(struct nf_link *l);
 
 /* eventfd the helper writes after pushing records; add it to waits. Constant for the process. */
@@ -44,7 +49,7 @@ int nf_doorbell(void);
 /* Filled in under a lock by the packet thread on changes, read by the service thread. */
 void nf_status_publish(const struct nf_msg_status *s);
 /* Counter the packet thread bumps; read when asked for status. */
-extern _Atomic uint64_t nf_packets_seen;
+extern _Atomic uint64_t nf_packets_seen __attribute__((visibility("hidden")));
 /* Set while some thread is the packet thread, so that a link is never freed under it. */
 extern _Atomic bool nf_packet_thread_known;
 

@@ -13,7 +13,6 @@
 #include "real.h"
 #include "tag.h"
 
-#define MARK_TYPE  0x88b5
 #define SNAP	   262144
 #define MARK_INSNS 3
 
@@ -57,7 +56,7 @@ int nf_mark_filter_set(pcap_t *p, struct bpf_program *prog)
 {
 	const struct bpf_insn head[] = {
 		BPF_STMT(BPF_LD + BPF_H + BPF_ABS, 12),
-		BPF_JUMP(BPF_JMP + BPF_JEQ + BPF_K, MARK_TYPE, 0, 1),
+		BPF_JUMP(BPF_JMP + BPF_JEQ + BPF_K, NF_MARK_TYPE, 0, 1),
 		BPF_STMT(BPF_RET + BPF_K, SNAP),
 		BPF_STMT(BPF_LD + BPF_W + BPF_LEN, 0),
 		BPF_JUMP(BPF_JMP + BPF_JGE + BPF_K, 14 + NF_TAG_LEN, 0, 5),
@@ -100,11 +99,6 @@ void nf_mark_filter_forget(struct nf_capture *c)
 	free(c->own.bf_insns);
 	memset(c, 0, sizeof(*c));
 	c->fd = -1;
-}
-
-bool nf_mark_filter_hit(const u_char *data, bpf_u_int32 caplen)
-{
-	return caplen >= 14 && data[12] == (MARK_TYPE >> 8) && data[13] == (MARK_TYPE & 0xff);
 }
 
 bool nf_mark_filter_wanted(const struct nf_capture *c, const struct pcap_pkthdr *h,

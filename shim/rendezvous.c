@@ -42,7 +42,7 @@ _Atomic uint64_t nf_packets_seen;
 _Atomic bool nf_packet_thread_known;
 bool nf_rendezvous_forked;
 
-static _Atomic(struct nf_link *) current;
+_Atomic(struct nf_link *) nf_link_current;
 static char name[NF_NAME_MAX];
 static struct sockaddr_un addr = {.sun_family = AF_UNIX};
 static int listener = -1, doorbell = -1;
@@ -64,17 +64,12 @@ static struct guest {
 } guest = {.fd = -1, .in = -1, .out = -1};
 static pthread_mutex_t guest_lock = PTHREAD_MUTEX_INITIALIZER; /* its descriptors; for fork */
 
-struct nf_link *nf_link_get(void)
-{
-	return atomic_load_explicit(&current, memory_order_acquire);
-}
-
 void nf_link_retire(struct nf_link *l)
 {
 	struct nf_link *was = l;
 
 	/* From here on nf_link_get must not find it: it is about to be freed. */
-	atomic_compare_exchange_strong(&current, &was, NULL);
+	atomic_compare_exchange_strong(&nf_link_current, &was, NULL);
 	atomic_store_explicit(&l->retired, true, memory_order_release);
 }
 
@@ -248,7 +243,7 @@ static int greet(struct guest *g)
 	if (err)
 		return err;
 	atomic_store(&g->link->up, true);
-	atomic_store_explicit(&current, g->link, memory_order_release);
+	atomic_store_explicit(&nf_link_current, g->link, memory_order_release);
 	return 0;
 }
 
@@ -265,10 +260,11 @@ static void take_back(struct nf_link *l)
 {
 	atomic_store(&l->up, false);
 	if (!atomic_load(&nf_packet_thread_known)) {
-		atomic_store(&current, NULL);
+		atomic_store(&nf_link_current, NULL);
 		if (!atomic_load(&nf_packet_thread_known))
 			return;
-		atomic_store(&current, l); /* it may have got it just before: let it retire */
+		atomic_store(&nf_link_current,
+			     l); /* it may have got it just before: let it retire */
 	}
 	wake_packet_thread();
 	while (!atomic_load(&l->retired) && !nf_inert)
@@ -438,7 +434,7 @@ static void in_child(void)
 	}
 	close_hidden(&guest.in);
 	close_hidden(&guest.out);
-	atomic_store(&current, NULL);
+	atomic_store(&nf_link_current, NULL);
 	nf_rendezvous_forked = true;
 	pthread_mutex_unlock(&guest_lock);
 }

@@ -4,6 +4,8 @@
  * the mark are processed in the window, and every edge of the window leaves a
  * line in a system call trace, with the packet's time.
  *
+ * What pcap_next and pcap_next_ex return is worked on until the next input call.
+ *
  * $JUDGE_WINDOW=0 leaves the window closed between the edges. Then a judge of
  * the trace must object.
  */
@@ -57,22 +59,56 @@ static void edge(const char *which, const struct pcap_pkthdr *h)
 	errno = e;
 }
 
-static void on_packet(u_char *arg, const struct pcap_pkthdr *h, const u_char *data)
+static bool is_marked(const struct pcap_pkthdr *h, const u_char *data)
 {
-	const struct call *c = (const struct call *)arg;
-	bool marked = h->caplen >= 12 && !memcmp(data + 6, mark, sizeof(mark));
+	return h->caplen >= 12 && !memcmp(data + 6, mark, sizeof(mark));
+}
 
-	if (!marked) {
-		c->cb(c->user, h, data);
-		return;
-	}
+static void enter(const struct pcap_pkthdr *h)
+{
 	edge("open", h);
 	if (drops)
 		nfshim_test_window(1);
-	c->cb(c->user, h, data);
+}
+
+static void leave(const struct pcap_pkthdr *h)
+{
 	if (drops)
 		nfshim_test_window(0);
 	edge("close", h);
+}
+
+/* The packet that a pull call returned last, if it is marked. */
+static __thread struct {
+	bool open;
+	struct pcap_pkthdr h;
+} pulled;
+
+static void done(void)
+{
+	if (pulled.open)
+		leave(&pulled.h);
+	pulled.open = false;
+}
+
+static void returned(const struct pcap_pkthdr *h, const u_char *data)
+{
+	pulled.open = is_marked(h, data);
+	pulled.h = *h;
+	if (pulled.open)
+		enter(h);
+}
+
+static void on_packet(u_char *arg, const struct pcap_pkthdr *h, const u_char *data)
+{
+	const struct call *c = (const struct call *)arg;
+	bool marked = is_marked(h, data);
+
+	if (marked)
+		enter(h);
+	c->cb(c->user, h, data);
+	if (marked)
+		leave(h);
 }
 
 typedef int input_fn(pcap_t *p, int cnt, pcap_handler cb, u_char *user);
@@ -85,6 +121,7 @@ static int input(const char *name, pcap_t *p, int cnt, pcap_handler cb, u_char *
 
 	if (inside)
 		return next(p, cnt, cb, user);
+	done();
 	inside = true;
 	rc = next(p, cnt, on_packet, (u_char *)&c);
 	inside = false;
@@ -99,4 +136,38 @@ PUBLIC int pcap_loop(pcap_t *p, int cnt, pcap_handler cb, u_char *user)
 PUBLIC int pcap_dispatch(pcap_t *p, int cnt, pcap_handler cb, u_char *user)
 {
 	return input("pcap_dispatch", p, cnt, cb, user);
+}
+
+PUBLIC int pcap_next_ex(pcap_t *p, struct pcap_pkthdr **h, const u_char **data)
+{
+	int (*next)(pcap_t *, struct pcap_pkthdr **, const u_char **);
+	int rc;
+
+	*(void **)&next = dlsym(RTLD_NEXT, "pcap_next_ex");
+	if (inside)
+		return next(p, h, data);
+	done();
+	inside = true;
+	rc = next(p, h, data);
+	inside = false;
+	if (rc == 1)
+		returned(*h, *data);
+	return rc;
+}
+
+PUBLIC const u_char *pcap_next(pcap_t *p, struct pcap_pkthdr *h)
+{
+	const u_char *(*next)(pcap_t *, struct pcap_pkthdr *);
+	const u_char *data;
+
+	*(void **)&next = dlsym(RTLD_NEXT, "pcap_next");
+	if (inside)
+		return next(p, h);
+	done();
+	inside = true;
+	data = next(p, h);
+	inside = false;
+	if (data)
+		returned(h, data);
+	return data;
 }

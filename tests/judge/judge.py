@@ -12,10 +12,8 @@ without the traces.
 """
 import os
 import random
-import re
 import shutil
 import sys
-import tempfile
 
 import nfs
 import trace_log
@@ -74,7 +72,7 @@ class Judge:
         before.packets = before.packets[::2]
         before.write(self.path("before.pcap"))
         printed = self.run(nf, "before.pcap")[2].get(os.path.basename(call.target), b"")
-        return tidy(printed, nf.counts).startswith(tidy(content[:end], nf.counts))
+        return nfs.tidy(printed, nf.counts).startswith(nfs.tidy(content[:end], nf.counts))
 
     def leaks(self, nf, calls, outputs):
         """(output calls inside the brackets that are not proved older, number of those that are)."""
@@ -98,13 +96,14 @@ class Judge:
         """What @nf prints at once: nothing of the marked half, and for the other what it prints without it."""
         faults, named = [], {os.path.basename(p): text for p, text in outputs.items()}
         alone = self.run(nf, "half.pcap")[2] if nf.exact else {}
+        for name, text in named.items():
+            m = POOL_TEXT.search(text) if nf.at_once and (not nf.note or name in nf.at_once) else None
+            if m:
+                faults.append("%s names the marked address %s" % (name, m.group().decode()))
         for name in nf.at_once:
             if not named.get(name):
                 faults.append("%s is empty" % name)
-            m = POOL_TEXT.search(named.get(name, b""))
-            if m:
-                faults.append("%s names the marked address %s" % (name, m.group().decode()))
-            if nf.exact and tidy(named.get(name, b""), nf.counts) != tidy(alone.get(name, b""), nf.counts):
+            if nf.exact and nfs.tidy(named.get(name, b""), nf.counts) != nfs.tidy(alone.get(name, b""), nf.counts):
                 faults.append("%s is not what it is without the marked half" % name)
         return faults
 
@@ -147,20 +146,12 @@ class Judge:
         return ok
 
 
-def tidy(text, rules):
-    for pattern, replacement in rules:
-        text = re.sub(pattern, replacement, text)
-    return text
-
-
 def main():
     build, only = sys.argv[1], sys.argv[2:]
     if not os.path.exists(TRACE):
         print("skip: no " + TRACE)
         return 77
-    work, collector = tempfile.mkdtemp(), nfs.Collector()
-    os.chmod(work, 0o755)
-    try:
+    with nfs.workplace() as (work, collector):
         judge = Judge(build, work, collector)
         everyone = nfs.NFS + nfs.SAMPLES
         chosen = [n for n in everyone if n.name in only] if only else [n for n in everyone if not n.known]
@@ -172,10 +163,7 @@ def main():
         if not judge.full:
             biting = judge.random.sample(biting, min(BITES, len(biting)))
         verdicts += [judge.bites(nf) for nf in biting]
-        return 0 if all(verdicts) else 1
-    finally:
-        collector.close()
-        shutil.rmtree(work)
+    return 0 if all(verdicts) else 1
 
 
 if __name__ == "__main__":

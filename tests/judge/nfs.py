@@ -9,11 +9,14 @@ counts    (pattern, replacement): what counts the packets of the whole trace
 known     why it is judged only when it is named: what the shim is known to lack
 note      what else is to be known about when it prints
 """
+import contextlib
 import os
+import re
 import select
 import shutil
 import socket
 import subprocess
+import tempfile
 from dataclasses import dataclass, field
 
 
@@ -33,6 +36,8 @@ class Nf:
 P0F_CLOCKS = [(rb"\[[^\n]*mod=(host change|ip sharing)[^\n]*\n", b""),
               (rb"(?s)\.-\[[^\n]*\((host change|ip sharing)\) \]-.*?`----\n\n?", b"")]
 
+# softflowd -r takes a poll for a connection to its control socket that it has not made, and may wait for ever: it gets none.
+
 # The status record at the end, the times of the one at the beginning, and warnings carry the time of day.
 ARGUS_CLOCKS = [(rb"(?s)\x830\0 .{124}\Z", b"(status)"), (rb"(?s)CLCK....", b"(time)"),
                 (rb"ArgusWarning: \d+ \w+ \d+ [\d:.]+", b"ArgusWarning: (time)")]
@@ -44,7 +49,7 @@ NFS = [
     Nf("tcpdump", ["tcpdump", "-S", "-n", "-r", "{trace}"], ["stdout"], exact=True),
     Nf("tcpdump-w", ["tcpdump", "-r", "{trace}", "-w", "out.pcap"], ["out.pcap"], exact=True),
     Nf("p0f", ["p0f", "-r", "{trace}", "-o", "log"], ["stdout", "log"], varies=P0F_CLOCKS),
-    Nf("softflowd", ["softflowd", "-r", "{trace}", "-D", "-v", "10", "-A", "milli", "-n", "127.0.0.1:{port}", "-p", "pid", "-c", "ctl"],
+    Nf("softflowd", ["softflowd", "-r", "{trace}", "-D", "-v", "10", "-A", "milli", "-n", "127.0.0.1:{port}", "-p", "pid", "-c", "none"],
        varies=[(rb"\(0x[0-9a-f]+\)", b"(pointer)"), (rb"(?s).{4}\0\0\x01[\x98-\xff].{5}", b"(pid, start in ms)")],
        note="exports flows between packets and at the end"),
     Nf("ngrep", ["ngrep", "-q", "-I", "{trace}"], ["stdout"], exact=True, counts=[(rb" #\d+\n", b"\n"), (rb"^input: .*", b"")]),
@@ -59,6 +64,7 @@ NFS = [
 SAMPLES = [
     Nf("c++", ["{build}/tests/judge/sample_cxx", "{trace}"], ["flushed", "buffered", "inlined", "wide", "stdout"],
        exact=True),
+    Nf("pull", ["{build}/tests/judge/sample_pull", "{trace}"], ["stdout", "written"], exact=True),
     Nf("threads", ["{build}/tests/judge/sample_threads", "{trace}"], ["now"], exact=True,
        note="a thread of its own writes the file 'later', marked packets too"),
 ]
@@ -86,6 +92,20 @@ class Collector:
 
     def close(self):
         self.socket.close()
+
+
+@contextlib.contextmanager
+def workplace():
+    """(a folder that NFs without privileges can reach, a collector)."""
+    with tempfile.TemporaryDirectory() as work, contextlib.closing(Collector()) as collector:
+        os.chmod(work, 0o755)
+        yield work, collector
+
+
+def tidy(text, rules):
+    for pattern, replacement in rules:
+        text = re.sub(pattern, replacement, text)
+    return text
 
 
 def run(nf, trace, folder, collector, build, env=None, before=(), timeout=600):
