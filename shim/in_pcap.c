@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "engine.h"
+#include "in_pass.h"
 #include "in_veth.h"
 #include "link.h"
 #include "mark_filter.h"
@@ -187,7 +188,7 @@ void nf_input_packet(u_char *arg, const struct pcap_pkthdr *h, const u_char *dat
 	if (__builtin_expect(nf_veth, 0)) {
 		if (nf_veth_take(s, h, data))
 			return;
-		h = nf_veth_clip(s, h, &own);
+		h = nf_veth_clip(s->snaplen, h, &own);
 	}
 	if (__builtin_expect(nf_mark_filter_hit(data, h->caplen), 0) && keep_mark(s, h, data))
 		return;
@@ -278,7 +279,7 @@ int pcap_loop(pcap_t *p, int cnt, pcap_handler cb, u_char *user)
 	int rc;
 
 	if (!nf_input_ours(p))
-		return nf_real.pcap_loop(p, cnt, cb, user);
+		return nf_pass_loop(p, cnt, cb, user);
 	nf_input_enter(&s, p, cnt, cb, user);
 	if (cnt > 0)
 		rc = loop_counted(&s, cnt);
@@ -293,7 +294,7 @@ int pcap_dispatch(pcap_t *p, int cnt, pcap_handler cb, u_char *user)
 	int rc, before;
 
 	if (!nf_input_ours(p))
-		return nf_real.pcap_dispatch(p, cnt, cb, user);
+		return nf_pass_dispatch(p, cnt, cb, user);
 	nf_input_enter(&s, p, cnt, cb, user);
 	before = s.delivered;
 	if (before && (!s.live || !nf_capture_readable(p)))
