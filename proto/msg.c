@@ -11,9 +11,8 @@
 
 #include "nfshim.pb-c.h"
 
-#define ARENA                                                                                      \
-	(16u << 10) /* covers any decoded message but for record payloads, which are copied        \
-		     */
+/* Covers any decoded message but for record payloads, which are copied. */
+#define ARENA (16u << 10)
 #define STATS (sizeof(struct nf_rec_stats) / sizeof(uint64_t))
 
 /* Decoding allocates from here; a record of a megabyte falls back to malloc. */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "engine.h"
+#include "in_pass.h"
 #include "in_pcap.h"
 #include "real.h"
 
@@ -71,7 +72,7 @@ const u_char *pcap_next(pcap_t *p, struct pcap_pkthdr *h)
 	struct nf_capture *c;
 
 	if (!nf_input_ours(p))
-		return nf_real.pcap_next(p, h);
+		return nf_pass_next(p, h);
 	c = capture_of(p);
 	if (pull(p, c) <= 0)
 		return NULL;
@@ -85,7 +86,7 @@ int pcap_next_ex(pcap_t *p, struct pcap_pkthdr **h, const u_char **data)
 	int rc;
 
 	if (!nf_input_ours(p))
-		return nf_real.pcap_next_ex(p, h, data);
+		return nf_pass_next_ex(p, h, data);
 	c = capture_of(p);
 	rc = pull(p, c);
 	if (rc == 0 && nf_real.pcap_file(p))

@@ -17,6 +17,7 @@
 
 #include "engine.h"
 #include "escape.h"
+#include "in_pass.h"
 #include "in_veth.h"
 #include "link.h"
 #include "mark_filter.h"
@@ -215,7 +216,7 @@ __attribute__((noinline)) static void look_at(struct nf_sink *s, const struct pc
 	if (nf_veth) {
 		if (nf_veth_take(s, h, data))
 			return;
-		h = nf_veth_clip(s, h, &own);
+		h = nf_veth_clip(s->snaplen, h, &own);
 	}
 	if (nf_mark_filter_hit(data, h->caplen) && keep_mark(s, h, data))
 		return;
@@ -338,7 +339,7 @@ int pcap_loop(pcap_t *p, int cnt, pcap_handler cb, u_char *user)
 	int rc;
 
 	if (!nf_input_ours(p))
-		return nf_real.pcap_loop(p, cnt, cb, user);
+		return nf_pass_loop(p, cnt, cb, user);
 	nf_input_enter(&s, p, cnt, cb, user);
 	if (cnt > 0)
 		rc = loop_counted(&s, cnt);
@@ -353,7 +354,7 @@ int pcap_dispatch(pcap_t *p, int cnt, pcap_handler cb, u_char *user)
 	int rc, before;
 
 	if (!nf_input_ours(p))
-		return nf_real.pcap_dispatch(p, cnt, cb, user);
+		return nf_pass_dispatch(p, cnt, cb, user);
 	nf_input_enter(&s, p, cnt, cb, user);
 	before = s.delivered;
 	if (before && (!s.live || !nf_capture_readable(p)))

@@ -9,10 +9,7 @@
 #include "real.h"
 #include "tag.h"
 
-#define TYPE_OFF     12
-#define VLAN_BYTES   4
-#define TAGGED_ETHER (TYPE_OFF + VLAN_BYTES + 2)
-#define SNAPLEN_MAX  262144 /* libpcap's */
+#define SNAPLEN_MAX 262144 /* libpcap's */
 
 bool nf_veth;
 
@@ -49,22 +46,10 @@ int pcap_snapshot(pcap_t *p)
 	return c && c->asked > 0 && c->asked < n ? c->asked : n;
 }
 
-/* What the kernel ran the filter on: it had taken the VLAN tag off, which libpcap has put back. */
-static bool wanted(const struct nf_capture *c, const struct pcap_pkthdr *h, const u_char *data)
+/* Did it come only since it ends like a tagged one, or ended so before it was cut? */
+static bool unwanted(const struct nf_capture *c, const struct pcap_pkthdr *h, const u_char *data)
 {
-	static u_char bare[65536];
-	struct pcap_pkthdr b = *h;
-
-	if (h->caplen < TAGGED_ETHER ||
-	    (memcmp(data + TYPE_OFF, "\x81\x00", 2) && memcmp(data + TYPE_OFF, "\x88\xa8", 2)))
-		return nf_mark_filter_wanted(c, h, data);
-	b.len -= VLAN_BYTES;
-	b.caplen -= VLAN_BYTES;
-	if (b.caplen > sizeof(bare))
-		b.caplen = sizeof(bare);
-	memcpy(bare, data, TYPE_OFF);
-	memcpy(bare + TYPE_OFF, data + TYPE_OFF + VLAN_BYTES, b.caplen - TYPE_OFF);
-	return nf_mark_filter_wanted(c, &b, bare);
+	return c && c->tags && !nf_mark_filter_wanted(c, h, data);
 }
 
 bool nf_veth_take(struct nf_sink *s, const struct pcap_pkthdr *h, const u_char *data)
@@ -80,19 +65,30 @@ bool nf_veth_take(struct nf_sink *s, const struct pcap_pkthdr *h, const u_char *
 		nf_engine_safe_point(s);
 		return true;
 	}
-	if (!c || !c->tags || wanted(c, h, data))
+	if (!unwanted(c, h, data))
 		return false;
 	c->marks++;
 	return true;
 }
 
-const struct pcap_pkthdr *nf_veth_clip(const struct nf_sink *s, const struct pcap_pkthdr *h,
+bool nf_veth_keeps(struct nf_capture *c, const struct pcap_pkthdr *h, const u_char *data)
+{
+	bool like = nf_tag_like(data, h->caplen, h->len);
+
+	if ((!like && h->caplen == h->len) ||
+	    (!(like && nf_inject_knows(h, data)) && !unwanted(c, h, data)))
+		return false;
+	c->marks++;
+	return true;
+}
+
+const struct pcap_pkthdr *nf_veth_clip(int snaplen, const struct pcap_pkthdr *h,
 				       struct pcap_pkthdr *own)
 {
-	if (s->snaplen <= 0 || h->caplen <= (bpf_u_int32)s->snaplen)
+	if (snaplen <= 0 || h->caplen <= (bpf_u_int32)snaplen)
 		return h;
 	*own = *h;
-	own->caplen = (bpf_u_int32)s->snaplen;
+	own->caplen = (bpf_u_int32)snaplen;
 	return own;
 }
 

@@ -2,6 +2,7 @@
 #include "inject.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,7 +36,8 @@ struct inject {
 	unsigned twins; /* asked for, ever */
 };
 
-static struct inject moves[MOVES], *now; /* NULL: no move of this kind is on */
+static struct inject moves[MOVES], *now;		 /* NULL: no move of this kind is on */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of key and move, for other threads */
 static unsigned begun;
 static struct frame *early[EARLY];
 static uint64_t asked_at; /* ns; 0: not waiting */
@@ -56,8 +58,10 @@ static void clear_early(void)
 void nf_inject_begin(void)
 {
 	now = &moves[begun++ % MOVES];
+	pthread_mutex_lock(&lock);
 	*now = (struct inject){.move = nf_move.id};
 	memcpy(now->key, nf_move.opt.tag, sizeof(now->key));
+	pthread_mutex_unlock(&lock);
 	asked_at = asked = asked_to = 0;
 	memset(highest, 0, sizeof(highest));
 }
@@ -78,6 +82,17 @@ static struct inject *move_of(const struct pcap_pkthdr *h, const u_char *data, s
 		    nf_tag_check(moves[i].key, moves[i].move, data, h->caplen, h->len, t))
 			return &moves[i];
 	return NULL;
+}
+
+bool nf_inject_knows(const struct pcap_pkthdr *h, const u_char *data)
+{
+	struct nf_tag t;
+	bool known;
+
+	pthread_mutex_lock(&lock);
+	known = move_of(h, data, &t) != NULL;
+	pthread_mutex_unlock(&lock);
+	return known;
 }
 
 static bool used(const struct inject *in, uint64_t seq)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Clones that come as tagged frames through the NF's own capture (Figure 3 of
- * the paper) instead of through the in ring. Packet thread only.
+ * the paper) instead of through the in ring. Packet thread only, but for one.
  *
  * Theory of operation. The in ring keeps the order: it has a CLONE without a
  * packet where the clone belongs, and the shim takes no later record until the
@@ -22,6 +22,8 @@ void nf_inject_end(void);
 /* A frame that ends like a tagged one. True: it is a clone, and not for the NF. Each capture of the
  * device sees it; that of the number in the tag is the one that it counts for. */
 bool nf_inject_frame(unsigned capture, const struct pcap_pkthdr *h, const u_char *data);
+/* Is it tagged for one of the last moves? Any thread. */
+bool nf_inject_knows(const struct pcap_pkthdr *h, const u_char *data);
 /* Is @r a clone whose frame has not come? Asks for it again when it is time; only while the NF
  * reads or waits for its capture. */
 bool nf_inject_awaits(const struct nf_rec *r, const uint8_t *payload);

@@ -15,6 +15,14 @@
 
 #define SNAP	   262144
 #define MARK_INSNS 3
+#define TYPE_OFF   12
+#define TAG_LEN	   4 /* of a VLAN */
+
+/* What the kernel knows of a packet besides its bytes (linux/filter.h, whose names are libpcap's).
+ */
+#define KERNEL_KNOWS 0xfffff000u
+#define VLAN_TCI     (KERNEL_KNOWS + 44)
+#define VLAN_THERE   (KERNEL_KNOWS + 48)
 
 static int keep_own(struct nf_capture *c, const struct bpf_program *prog)
 {
@@ -30,16 +38,22 @@ static int keep_own(struct nf_capture *c, const struct bpf_program *prog)
 	return 0;
 }
 
-/* Does it look at what only the kernel knows, as "vlan" does? Then it cannot be run again here. Nor
- * is one changed that computes how much it takes. */
+static bool asks_kernel(const struct bpf_insn *i)
+{
+	return BPF_CLASS(i->code) == BPF_LD && BPF_MODE(i->code) == BPF_ABS && i->k >= KERNEL_KNOWS;
+}
+
+/* Does it look at what cannot be known here, as "inbound" does? Then it cannot be run again. Nor is
+ * one changed that computes how much it takes. */
 static bool stays_as_it_is(const struct bpf_program *prog)
 {
-	for (unsigned i = 0; i < prog->bf_len; i++)
-		if (prog->bf_insns[i].code == (BPF_RET | BPF_A) ||
-		    (BPF_CLASS(prog->bf_insns[i].code) == BPF_LD &&
-		     BPF_MODE(prog->bf_insns[i].code) == BPF_ABS &&
-		     (int32_t)prog->bf_insns[i].k < 0))
+	for (unsigned i = 0; i < prog->bf_len; i++) {
+		const struct bpf_insn *insn = &prog->bf_insns[i];
+
+		if (insn->code == (BPF_RET | BPF_A) ||
+		    (asks_kernel(insn) && insn->k != VLAN_TCI && insn->k != VLAN_THERE))
 			return true;
+	}
 	return false;
 }
 
@@ -101,8 +115,45 @@ void nf_mark_filter_forget(struct nf_capture *c)
 	c->fd = -1;
 }
 
+/* Behind the type of a VLAN's frame; NULL: it is none's. */
+static const u_char *vlan_of(const u_char *data, bpf_u_int32 caplen)
+{
+	bool there = caplen >= TYPE_OFF + TAG_LEN + 2 && (!memcmp(data + TYPE_OFF, "\x81\x00", 2) ||
+							  !memcmp(data + TYPE_OFF, "\x88\xa8", 2));
+
+	return there ? data + TYPE_OFF + 2 : NULL;
+}
+
+static u_int kernel_said(u_int what, const u_char *vlan)
+{
+	if (what == VLAN_THERE)
+		return vlan != NULL;
+	return what == VLAN_TCI && vlan ? (u_int)(vlan[0] << 8 | vlan[1]) : 0;
+}
+
+/* The kernel had taken the VLAN tag off, which libpcap has put back, and told the filter of it. */
 bool nf_mark_filter_wanted(const struct nf_capture *c, const struct pcap_pkthdr *h,
 			   const u_char *data)
 {
-	return nf_real.bpf_filter(c->own.bf_insns, data, h->len, h->caplen) != 0;
+	const u_char *vlan = vlan_of(data, h->caplen);
+	bpf_u_int32 off = vlan ? TAG_LEN : 0, caplen = h->caplen - off;
+	size_t size = c->own.bf_len * sizeof(struct bpf_insn);
+	struct bpf_insn *insns = malloc(size + caplen);
+	u_char *bare = (u_char *)insns + size;
+	bool wanted;
+
+	if (!insns)
+		return true;
+	memcpy(insns, c->own.bf_insns, size);
+	for (unsigned i = 0; i < c->own.bf_len; i++)
+		if (asks_kernel(&insns[i]))
+			insns[i] = (struct bpf_insn)BPF_STMT(BPF_LD + BPF_IMM,
+							     kernel_said(insns[i].k, vlan));
+	if (vlan) {
+		memcpy(bare, data, TYPE_OFF);
+		memcpy(bare + TYPE_OFF, data + TYPE_OFF + TAG_LEN, caplen - TYPE_OFF);
+	}
+	wanted = nf_real.bpf_filter(insns, vlan ? bare : data, h->len - off, caplen) != 0;
+	free(insns);
+	return wanted;
 }

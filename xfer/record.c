@@ -81,8 +81,8 @@ static void report(struct nf_xfer *x, const struct nf_rec *r, const uint8_t *pay
 		mv->begun = true;
 		break;
 	case NF_REC_READY:
-		/* The controller must not go on from here, least of all to an NF that has died
-		 * since. */
+		/* The controller must not go on from here, least of all to an NF that died since.
+		 */
 		if (mv->aborting || !nf_shim_lives(x->shim))
 			return;
 		mv->no_return |= nf_ctrl_up(x->ctrl);

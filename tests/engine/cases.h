@@ -18,6 +18,7 @@ void add_jump_cases(TCase *t);
 void add_live_jump_cases(TCase *t);
 void add_unfit_cases(TCase *t);
 void add_nest_cases(TCase *t);
+void add_veth_mark_cases(TCase *t);
 
 /* nf0 and nf1, and what is sent on sw0 and sw1 comes to them. */
 void make_link(void);

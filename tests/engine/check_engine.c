@@ -36,6 +36,7 @@ int main(int argc, char **argv)
 		add_case(s, "veth", add_veth_cases);
 		add_case(s, "nest", add_nest_cases);
 		add_case(s, "live jump", add_live_jump_cases);
+		add_case(s, "veth marks", add_veth_mark_cases);
 	} else {
 		printf("without live captures: they need root\n");
 	}

@@ -4,6 +4,7 @@
 
 #include "cases.h"
 #include "tag.h"
+#include "veth.h"
 
 #define LONGER 500 /* than the NF's snaplen */
 
@@ -14,7 +15,7 @@ static const char *const readers[] = {"loop", "next",	"next_ex",
 #define WAITERS 3
 #define HOLE	8
 
-static void begin(const char *reader, const char *where)
+void veth_begin(const char *reader, const char *where)
 {
 	struct nf_rec_begin o = stage_options();
 
@@ -28,21 +29,27 @@ static void begin(const char *reader, const char *where)
 	expect(NF_REC_BEGUN);
 }
 
-static void send_tagged(unsigned capture, unsigned flow, uint32_t number, uint64_t seq)
+uint32_t veth_mark(uint8_t *frame, uint32_t len, unsigned capture, uint64_t seq)
 {
 	const struct nf_tag tag = {.move = STAGE_MOVE,
 				   .seq = seq,
 				   .sec = 5,
-				   .wirelen = PLAY_FRAME,
+				   .wirelen = len,
 				   .capture = (uint8_t)capture};
+
+	nf_tag_put(key, &tag, frame, len);
+	return len + NF_TAG_LEN;
+}
+
+static void send_tagged(unsigned capture, unsigned flow, uint32_t number, uint64_t seq)
+{
 	uint8_t frame[PLAY_FRAME + NF_TAG_LEN];
 
 	play_frame(frame, flow, number, PLAY_COUNT);
-	nf_tag_put(key, &tag, frame, PLAY_FRAME);
-	frame_send("sw0", frame, sizeof(frame));
+	frame_send("sw0", frame, veth_mark(frame, PLAY_FRAME, capture, seq));
 }
 
-static struct nf_rec_stats abort_move(void)
+struct nf_rec_stats veth_abort(void)
 {
 	send_order(NF_REC_ABORT);
 	return expect_stats(NF_REC_OVER);
@@ -63,7 +70,7 @@ START_TEST(frames_are_clones)
 	struct nf_rec_stats st;
 
 	trace("0 1 0q");
-	begin(readers[_i], "live:nf0");
+	veth_begin(readers[_i], "live:nf0");
 	send_place(0, 1, 1, 0);
 	send_tagged(0, 1, 900, 0);
 	nf_gets_clones(1);
@@ -73,7 +80,7 @@ START_TEST(frames_are_clones)
 	send_place(0, 2, 1, 1);
 	send_place(0, 2, 2, 2);
 	nf_gets_clones(3);
-	st = abort_move();
+	st = veth_abort();
 	ck_assert_uint_eq(st.clones, 3);
 	ck_assert_uint_eq(st.forged, 0);
 	everything_came();
@@ -86,7 +93,7 @@ START_TEST(lost_frames_are_asked_for)
 	struct nf_rec_stats st;
 
 	trace("0 1 0q");
-	begin(readers[_i], "live:nf0");
+	veth_begin(readers[_i], "live:nf0");
 	send_place(0, 1, 1, 0);
 	ck_assert_uint_eq(expect(NF_REC_RESEND)->rec.version, 0);
 	send_tagged(0, 1, 900, 0);
@@ -97,7 +104,7 @@ START_TEST(lost_frames_are_asked_for)
 	ck_assert_uint_eq(expect(NF_REC_RESEND)->rec.version, 1);
 	send_tagged(0, 1, 901, 1);
 	nf_gets_clones(3);
-	st = abort_move();
+	st = veth_abort();
 	ck_assert_uint_ge(st.resent, 2);
 	everything_came();
 }
@@ -109,7 +116,7 @@ START_TEST(a_hole_is_asked_for)
 	struct nf_rec_stats st;
 
 	trace("0q");
-	begin("loop", "live:nf0");
+	veth_begin("loop", "live:nf0");
 	for (unsigned i = 0; i <= HOLE; i++)
 		send_place(0, 1, i + 1, i);
 	send_tagged(0, 1, 900 + HOLE, HOLE);
@@ -118,7 +125,7 @@ START_TEST(a_hole_is_asked_for)
 	for (unsigned i = 0; i < HOLE; i++)
 		send_tagged(0, 1, 900 + i, i);
 	nf_gets_clones(HOLE + 1);
-	st = abort_move();
+	st = veth_abort();
 	ck_assert_uint_eq(st.forged, 0);
 	everything_came();
 }
@@ -132,7 +139,7 @@ START_TEST(two_captures)
 	int from = -1;
 
 	trace("0q");
-	begin(readers[READERS - WAITERS + _i], "live:nf0,nf0");
+	veth_begin(readers[READERS - WAITERS + _i], "live:nf0,nf0");
 	for (unsigned i = 0; i < 6; i++) {
 		send_place(i % 2, 1, i + 1, i);
 		send_tagged(i % 2, 1, 900 + i, i);
@@ -141,7 +148,7 @@ START_TEST(two_captures)
 	}
 	send_place(2, 1, 7, 6);
 	expect_failed("no such capture");
-	st = abort_move();
+	st = veth_abort();
 	ck_assert_uint_eq(st.forged, 0);
 	trace_send("sw0");
 	nf_ends();
@@ -158,6 +165,39 @@ START_TEST(two_captures)
 }
 END_TEST
 
+/* Past the engine the NF too is given no frame, and no more bytes than it asked for. */
+START_TEST(an_inert_shim)
+{
+	trace("0 1 0q");
+	veth_begin(readers[_i], "live:nf0");
+	send_place(0, 1, 1, 0);
+	send_tagged(0, 1, 900, 0);
+	nf_gets_clones(1);
+	send_malformed();
+	expect_failed("malformed");
+	helper_gone();
+	send_tagged(0, 1, 901, 1);
+	everything_came();
+}
+END_TEST
+
+START_TEST(another_thread)
+{
+	int i;
+
+	trace("0o 0q");
+	veth_begin("loop", "live:nf0,nf0");
+	send_place(0, 1, 1, 0);
+	send_tagged(0, 1, 900, 0); /* for capture 0, but 1 has it too */
+	nf_gets_clones(1);
+	veth_abort();
+	everything_came();
+	i = diary_find(PLAY_ELSEWHERE, 0, 0);
+	ck_assert_int_ge(i, 0);
+	ck_assert_int_eq(play->diary[i].n, 0);
+}
+END_TEST
+
 void add_veth_cases(TCase *t)
 {
 	tcase_add_checked_fixture(t, make_link, NULL);
@@ -165,4 +205,6 @@ void add_veth_cases(TCase *t)
 	tcase_add_loop_test(t, lost_frames_are_asked_for, 0, READERS);
 	tcase_add_test(t, a_hole_is_asked_for);
 	tcase_add_loop_test(t, two_captures, 0, WAITERS);
+	tcase_add_loop_test(t, an_inert_shim, 0, READERS);
+	tcase_add_test(t, another_thread);
 }

@@ -7,7 +7,7 @@
  *
  * READER: loop, dispatch, next, next_ex; after a wait: poll (then pcap_dispatch), select
  * (pcap_next), epoll (pcap_next_ex), the last three from live:INTERFACE,INTERFACE too. next: CNT
- * packets by pcap_dispatch first.
+ * packets by pcap_dispatch first. $PLAY_FILTER: the filter of all captures.
  *
  * Its output is a line for each packet, which the shim must drop for clones.
  */
@@ -145,11 +145,29 @@ static void *read_once(void *unused)
 	return NULL;
 }
 
-static void read_in_a_thread(void)
+static void on_other(u_char *user, const struct pcap_pkthdr *h, const u_char *data)
+{
+	enum play_what what;
+	uint32_t number;
+	unsigned flow;
+
+	(void)user;
+	if (!play_read(data, h->caplen, &flow, &number, &what))
+		abort();
+	note(PLAY_ELSEWHERE, flow, number);
+}
+
+static void *read_other(void *unused)
+{
+	pcap_loop(handles[1], 1, on_other, NULL);
+	return unused;
+}
+
+static void in_a_thread(void *(*reads)(void *))
 {
 	pthread_t t;
 
-	if (pthread_create(&t, NULL, read_once, NULL) || pthread_join(t, NULL))
+	if (pthread_create(&t, NULL, reads, NULL) || pthread_join(t, NULL))
 		abort();
 }
 
@@ -178,7 +196,10 @@ static void obey(enum play_what what)
 		pcap_breakloop(handle);
 		break;
 	case PLAY_THREAD:
-		read_in_a_thread();
+		in_a_thread(read_once);
+		break;
+	case PLAY_OTHER:
+		in_a_thread(read_other);
 		break;
 	case PLAY_BREAK:
 		pcap_breakloop(handle);
@@ -427,6 +448,20 @@ static void read_in_turns(void)
 	}
 }
 
+static void set_filter(pcap_t *p)
+{
+	const char *text = getenv("PLAY_FILTER");
+	struct bpf_program prog;
+
+	if (!text)
+		return;
+	if (pcap_compile(p, &prog, text, 1, PCAP_NETMASK_UNKNOWN) || pcap_setfilter(p, &prog)) {
+		fprintf(stderr, "%s: %s\n", text, pcap_geterr(p));
+		exit(1);
+	}
+	pcap_freecode(&prog);
+}
+
 static void open_input(char *where)
 {
 	char err[PCAP_ERRBUF_SIZE] = "";
@@ -439,8 +474,11 @@ static void open_input(char *where)
 			handles[n++] = pcap_open_live(dev, PLAY_FRAME, 1, 100, err);
 	}
 	handle = handles[0];
-	if (n && handles[n - 1])
+	if (n && handles[n - 1]) {
+		while (n)
+			set_filter(handles[--n]);
 		return;
+	}
 	fprintf(stderr, "%s: %s\n", where, err);
 	exit(1);
 }

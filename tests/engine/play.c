@@ -55,7 +55,11 @@ void play_frame(uint8_t *frame, unsigned flow, uint32_t number, enum play_what w
 bool play_read(const uint8_t *frame, size_t len, unsigned *flow, uint32_t *number,
 	       enum play_what *what)
 {
-	if (len != PLAY_FRAME || frame[12] != 8 || frame[13] != 0 || frame[PAYLOAD] >= PLAY_FLOWS)
+	if (len != PLAY_FRAME)
+		return false;
+	for (int tags = 0; tags < 2 && (frame[12] == 0x81 || frame[12] == 0x88); tags++)
+		frame += 4;
+	if (frame[12] != 8 || frame[13] != 0 || frame[PAYLOAD] >= PLAY_FLOWS)
 		return false;
 	*flow = frame[PAYLOAD];
 	*what = frame[PAYLOAD + 1];

@@ -29,6 +29,7 @@ enum play_what {
 	PLAY_ESCAPE = 'e',   /* set up output that passes by the shim */
 	PLAY_NEST = 'n',     /* read the second capture inside the callback, once */
 	PLAY_THREAD = 't',   /* another thread reads the second capture, once */
+	PLAY_OTHER = 'o',    /* another thread reads one packet of the second capture */
 	PLAY_QUIT = 'q',     /* pcap_stats, pcap_breakloop, and end */
 	PLAY_REGISTER = 'r', /* nfshim_register once more */
 };
@@ -42,6 +43,7 @@ enum play_event {
 	PLAY_DEL,	 /* n: the state's hash */
 	PLAY_RETURN,	 /* n: what the input call returned */
 	PLAY_WAITED,	 /* n: what poll, select or epoll_wait returned */
+	PLAY_ELSEWHERE,	 /* another thread read the packet */
 	PLAY_READS,	 /* n: the number of the capture that it reads now */
 	PLAY_RECEIVED,	 /* n: ps_recv */
 	PLAY_LANDED,	 /* out of a callback; n: is the window open? */
@@ -71,7 +73,7 @@ int play_apply(struct play_state *st, uint32_t number, enum play_what what);
 struct nfshim_flow play_key(unsigned flow);
 int play_flow(const struct nfshim_flow *key); /* -1: none of these */
 
-/* UDP over IPv4. */
+/* UDP over IPv4, PLAY_FRAME bytes. It may be read in a VLAN of a VLAN. */
 void play_frame(uint8_t *frame, unsigned flow, uint32_t number, enum play_what what);
 bool play_read(const uint8_t *frame, size_t len, unsigned *flow, uint32_t *number,
 	       enum play_what *what);
