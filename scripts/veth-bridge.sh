@@ -11,7 +11,8 @@
 #     on vethP2Pin
 #
 # What comes into ethIn and what nfxfer sends on vethP2Pin reaches vethNFin,
-# in order. What the NF sends ends at the bridge. Then start the NF with
+# in order, but for what no bridge forwards: MAC pause, and frames whose sender
+# is 0 or a group. What the NF sends ends at the bridge. Then start the NF with
 #   nfrun NAME --veth --netns NS -- COMMAND ... vethNFin
 #   nfxfer --name NAME --inject-dev vethP2Pin --inject-netns NS
 # and move with 'nfctl move SRC NAME SPACE --inject veth'.
@@ -33,6 +34,7 @@ ROOT=$(cd "$(dirname "$(readlink -f "$0")")/.." && pwd)
 . "$ROOT/scripts/lib/device.sh"
 
 MARK_BYTES=48 # common/tag.h
+VLAN_BYTES=4  # which devices take beyond their MTU
 QUEUE=10000
 BRIDGE=nfbr
 PORTS=(vethP2Pbr vethNFbr) # made here; each has a peer with this end
@@ -160,7 +162,7 @@ up() {
 	! is_complete || return 0
 	remove_all
 	trap undo EXIT INT TERM HUP
-	mtu=$((${mtu:-$(mtu_of "$eth_in")} + MARK_BYTES))
+	mtu=$((${mtu:-$(mtu_of "$eth_in")} + VLAN_BYTES + MARK_BYTES))
 	add_bridge
 	no_filters
 	no_ipv6 "$BRIDGE"

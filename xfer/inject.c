@@ -170,15 +170,27 @@ static void transmit(struct nf_injector *in, const struct frame *f)
 		in->dev, strerror(errno));
 }
 
-/* A clone that the device cannot carry goes through the ring, where order is the same. */
-static bool fits(struct nf_injector *in, uint32_t len)
+/* A bridge drops what has no sender, and MAC pause. */
+static bool is_bridged(const uint8_t *frame)
 {
-	if (len >= ETHER_HDR_LEN && len + NF_TAG_LEN <= in->most)
-		return true;
+	static const uint8_t pause[ETHER_ADDR_LEN] = {0x01, 0x80, 0xc2, 0, 0, 0x01};
+	static const uint8_t nobody[ETHER_ADDR_LEN];
+	const uint8_t *sender = frame + ETHER_ADDR_LEN;
+
+	return memcmp(frame, pause, sizeof(pause)) && memcmp(sender, nobody, sizeof(nobody)) &&
+	       !(sender[0] & 1);
+}
+
+/* Another clone goes through the ring, where order is the same. */
+static bool is_carried(struct nf_injector *in, const uint8_t *frame, uint32_t len)
+{
+	if (len < ETHER_HDR_LEN)
+		return false;
+	if (len + NF_TAG_LEN <= in->most)
+		return is_bridged(frame);
 	if (!in->told_large)
 		nf_warn("a clone of %u bytes and its mark do not fit on %s, which takes %u: such "
-			"go "
-			"through the ring; raise its MTU",
+			"go through the ring; raise its MTU",
 			len, in->dev, in->most);
 	in->told_large = true;
 	return false;
@@ -206,7 +218,8 @@ int nf_inject_push(struct nf_xfer *x, const struct nf_rec *r, const uint8_t *pay
 	struct frame *f;
 	int err;
 
-	if (r->type != NF_REC_CLONE || !by_veth(&x->move) || !fits(in, nf_rec_payload(r)))
+	if (r->type != NF_REC_CLONE || !by_veth(&x->move) ||
+	    !is_carried(in, payload, nf_rec_payload(r)))
 		return nf_shim_push(x->shim, r, payload);
 	if (in->next - in->first >= OUT_FRAMES || in->bytes >= OUT_BYTES)
 		return -ENOBUFS;

@@ -8,6 +8,7 @@ attacks   frames with marks that are forged, replayed, truncated, cut by fragmen
           of the largest size come into ethIn in the move and after it: the NF's like any others
 lost      each third frame on vethP2Pbr is lost: asked for again, nothing is missing
 cut       all are: the move is aborted, the source is as it was; the next move is exact
+odd       clones that a bridge does not forward, or its device is too small for, come through the ring
 capture   the NF has a filter by length and a short snaplen, which clones pass all the same
 refused   no device at the helper, no room in the NF's capture: refused before anything starts
 All are judged by seqhash against a reference that sees the same frames and never moves.
@@ -19,7 +20,7 @@ import sys
 import time
 from collections import Counter
 
-from harness import POD, ROOT, Invalid, wait_for
+from harness import POD, ROOT, Invalid, Lab, wait_for
 from job import expect, lines, main
 from pcap import Trace
 
@@ -82,6 +83,7 @@ def attacks_on(real, stranger, r):
     out += [f[:-r.randrange(1, TAG)] for f in some]  # truncated
     out += [p for f in r.sample(v4, 4) for p in fragments(f)]
     out += [f[:12] + b"\x81\x00\x00\x05" + f[12:] for f in some]
+    out += [f[:12] + b"\x88\xa8\x00\x05\x81\x00\x00\x06" + f[12:] for f in some]
     large = stranger[0] + bytes(LARGEST - TAG - len(stranger[0]))
     out += [large + some[0][-TAG:], large + MAGIC + r.randbytes(TAG - 4)]
     r.shuffle(out)
@@ -116,7 +118,9 @@ def wait_lines(lab, *names):
 def attacks(job):
     campus = job.campus.records
     first, cloned, rest = campus[:2000], campus[2000:3000], campus[3000:5000]
-    clones = len(Trace(job.of_space(job.file("cloned", cloned))).records)
+    space = Trace(job.of_space(job.file("cloned", cloned))).records
+    cloned = cloned + [record(space[0][16:].ljust(LARGEST, b"x"))]
+    clones = len(space) + 1
     stranger = strangers([r[16:] for r in rest])
     seen = os.path.join(job.tmp, "seen.pcap")
     with veth_lab(job) as lab:
@@ -127,10 +131,11 @@ def attacks(job):
         lab.arm("ctrl.prepare-dst")
         p = lab.start_move("ids1", "ids2", POD, "--deadline", "60000", "--linger", "600000")
         lab.wait_held("ctrl.prepare-dst")
-        lab.replay(job.file("cloned", cloned), PPS).wait()
+        lab.replay(job.file("longer", cloned), PPS).wait()
         wait_for("%d marked frames" % clones, lambda: len(marked(seen)) >= clones)
         real = marked(seen)
         expect("each clone came once as a marked frame", len(real) == clones)
+        expect("the largest did", max(map(len, real)) == LARGEST + TAG)
         lab.kill("sniff")
         evil = attacks_on(real, stranger, lab.random)
         path = job.file("evil", [record(f) for f in evil])
@@ -221,6 +226,45 @@ def capture(job):
         return "%d clones, %d bytes of packets up to %d; %s" % (result["clones"], SNAPLEN, size, "; ".join(texts))
 
 
+class SourceBeforeBridge(Lab):
+    """ids1 sees what its bridge would not forward."""
+
+    def device(self, name):
+        return "eth0" if name == "ids1" else super().device(name)
+
+
+def disguised(frame, r):
+    """From nobody, from a group, or to where MAC pause goes."""
+    nobody, group, pause = bytes(6), b"\x01" + frame[7:12], bytes.fromhex("0180c2000001")
+    return r.choice([frame[:6] + nobody, frame[:6] + group, pause + frame[6:12]]) + frame[12:]
+
+
+def odd(job):
+    first, cloned, rest = (job.campus.records[i:i + 1500] for i in (0, 1500, 3000))
+    space = Trace(job.of_space(job.file("cloned", cloned))).records
+    chosen = {r[16:] for r in job.random.sample(space, len(space) // 4)}
+    cloned = [record(disguised(r[16:], job.random)) if r[16:] in chosen else r for r in cloned]
+    with SourceBeforeBridge(job.build, seed=job.seed, pause=True, evlog=False, nf_args=["--line-buffered"], inject="veth") as lab:
+        lab.in_ns(lab.ns("ids2"), "ip", "link", "set", "vethP2Pin", "mtu", "600")
+        lab.kill("xfer.ids2")
+        lab.start_xfer("ids2")
+        lab.wait_ready()
+        lab.replay(job.file("first", first), PPS).wait()
+        lab.arm("ctrl.prepare-dst")
+        p = lab.start_move("ids1", "ids2", POD, "--deadline", "60000")
+        lab.wait_held("ctrl.prepare-dst")
+        lab.replay(job.file("odd", cloned), PPS).wait()
+        wait_lines(lab, "ids1", "ids2")
+        lab.release("ctrl.prepare-dst")
+        text = p.communicate(timeout=60)[0]
+        expect("the move is done: %s" % text, p.returncode == 0)
+        clones = lab.show(1)["clones"]
+        expect("all %d packets are clones, not %d" % (len(space), clones), clones == len(space))
+        expect("nfxfer says that some were too large", "raise its MTU" in open(lab.path("xfer.ids2.err")).read())
+        lab.replay(job.file("rest", rest), PPS).wait()
+        return "%d clones, %d of them odd; %s" % (clones, len(chosen), "; ".join(lab.finish(len(first + cloned + rest))))
+
+
 def refused(job):
     """Each time the reason, nothing at the source, and a move through the ring is as ever."""
     records = job.campus.records[:1500]
@@ -252,7 +296,7 @@ def refused(job):
         return "; ".join(lab.finish(len(records)))
 
 
-CASES = {"attacks": attacks, "lost": lost, "cut": cut, "capture": capture, "refused": refused}
+CASES = {"attacks": attacks, "lost": lost, "cut": cut, "odd": odd, "capture": capture, "refused": refused}
 
 
 def sample(draw):

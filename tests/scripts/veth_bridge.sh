@@ -18,7 +18,10 @@ fail() {
 here() { ip netns exec "$ns" "$@"; }
 mtu() { here cat "/sys/class/net/$1/mtu"; }
 
-[[ $("$bridge" --help) == *"up|down|status"* ]] || fail "--help"
+help=$("$bridge" --help)
+for word in 'up|down|status' 'Figure 3' ethIn vethP2Pin vethP2Pbr vethNFbr vethNFin --netns --in --cpu --mtu; do
+	[[ $help == *"$word"* ]] || fail "--help does not tell of $word"
+done
 for wrong in "" "sideways" "up --cpu x" "up --mtu -1" "up --netns"; do
 	rc=0
 	# shellcheck disable=SC2086 # words
@@ -44,7 +47,7 @@ before=$(here cat /sys/class/net/nfbr/ifindex)
 
 # Room for the mark, no offloads, no filters, nothing learnt, no address for the bridge itself.
 for dev in vethP2Pin vethP2Pbr vethNFbr vethNFin; do
-	[ "$(mtu "$dev")" -ge 9048 ] || fail "MTU of $dev is $(mtu "$dev")"
+	[ "$(mtu "$dev")" -ge 9052 ] || fail "MTU of $dev is $(mtu "$dev")"
 	! here ethtool -k "$dev" | grep -Eq '^(generic-(receive|segmentation)|tcp-segmentation)-offload: on' ||
 		fail "offloads of $dev are on"
 done
@@ -77,9 +80,10 @@ def own(dev):
     return bytes.fromhex(open("/sys/class/net/%s/address" % dev).read().strip().replace(":", ""))
 
 
-def frame(who, to, n, size):
-    head = to + b"\x02\0\0\0\0\x09" + b"\x08\x00" + who + struct.pack("!I", n)
-    return head + bytes(size - len(head))
+def frame(who, to, n, size, vlan=b""):
+    """@size without the VLAN, which is not among the bytes that a socket gets."""
+    head = to + b"\x02\0\0\0\0\x09" + vlan + b"\x08\x00" + who + struct.pack("!I", n)
+    return head + bytes(size + len(vlan) - len(head))
 
 
 def receive(s, senders, count):
@@ -99,7 +103,7 @@ for who, s, largest in ((b"e", out, 9014), (b"p", p2p, 9014 + 48)):
     want = []
     for i in range(COUNT):
         size = largest if i % 50 == 0 else 60 + i % 1400
-        s.send(frame(who, to[i % len(to)], i, size))
+        s.send(frame(who, to[i % len(to)], i, size, b"\x81\0\0\x05" if i % 100 == 0 else b""))
         want.append((i, size))
     got = receive(nf, [who], COUNT)[who]
     assert got == want, "from %s: %d of %d came, in order: %s" % (who, len(got), COUNT, got == sorted(got))
