@@ -17,7 +17,6 @@ import os
 import re
 import struct
 import sys
-import time
 from collections import Counter
 
 from harness import POD, ROOT, Invalid, Lab, wait_for
@@ -27,6 +26,7 @@ from pcap import Trace
 PPS = 1500
 ETHER, TAG, MAGIC = 14, 48, b"NFTW"
 SNAPLEN = 96
+CLONES = 10  # frames of a move at least
 LARGEST = 9000 + ETHER  # of the lab
 
 
@@ -168,11 +168,20 @@ def marked(path):
     return [f for f in whole if tagged(f)]
 
 
+def frames_sent(lab):
+    return int(lab.in_ns(lab.ns("ids2"), "cat", "/sys/class/net/vethP2Pin/statistics/tx_packets"))
+
+
 def amid(lab, job, name, records, *options):
-    """Exit code and result of a move in the midst of these packets."""
-    replay = lab.replay(job.file(name, records), PPS)
-    time.sleep(len(records) / PPS * lab.random.uniform(0.2, 0.5))
+    """Exit code and result of a move in the midst of these packets, with clones before the route may change."""
+    begin, before = int(len(records) * lab.random.uniform(0.2, 0.5)), frames_sent(lab)
+    lab.replay(job.file(name + "-begin", records[:begin]), PPS).wait()
+    lab.arm("ctrl.prepare-dst")
     p = lab.start_move("ids1", "ids2", POD, *options)
+    lab.wait_held("ctrl.prepare-dst")
+    replay = lab.replay(job.file(name, records[begin:]), PPS)
+    wait_for("clones as frames", lambda: frames_sent(lab) - before >= CLONES)
+    lab.release("ctrl.prepare-dst")
     text = p.communicate(timeout=60)[0]
     if replay.wait():
         raise Invalid("tcpreplay failed")
@@ -215,7 +224,7 @@ def capture(job):
     with job.lab(nf_args=["--snaplen", str(SNAPLEN), "-f", "less %d" % size], evlog=False, inject="veth", nfrun=False) as lab:
         path = job.file("unwanted", [record(f) for f in unwanted])
         code, result = amid(lab, job, "all", records, "--deadline", "60000", "--linger", "600000")
-        expect("the move is done: %s" % result, code == 0 and result["clones"] > 0)
+        expect("the move is done: %s" % result, code == 0 and result["clones"] >= CLONES)
         for dev in ("swr", "sw2"):
             lab.replay(path, PPS, dev=dev).wait()
         texts = lab.finish(len(records) + len(unwanted))
