@@ -310,7 +310,7 @@ CASES = {"attacks": attacks, "lost": lost, "cut": cut, "odd": odd, "capture": ca
 
 
 def sample(draw):
-    return ["attacks", draw.choice([n for n in CASES if n != "attacks"])]
+    return ["attacks", draw.choice([name for name in CASES if name != "attacks"])]
 
 
 if __name__ == "__main__":

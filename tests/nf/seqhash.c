@@ -25,6 +25,9 @@
 #include <sys/select.h>
 #include <sys/time.h>
 #include <unistd.h>
+
+static void free_later(void *p);
+#define uthash_free(p, size) free_later(p)
 #include <uthash.h>
 
 #include "evlog.h"
@@ -56,6 +59,7 @@ static int64_t idle_us = 60000000, now_us;
 static unsigned expire_every_ms; /* 0: no flow ever ends */
 static volatile sig_atomic_t in_packet, sweep_due;
 static pcap_t *handle;
+static void *gone; /* freed by the next packet: the handler may have hit libpcap in malloc */
 
 static struct item *find(struct table *t, const struct nfshim_flow *key)
 {
@@ -91,11 +95,27 @@ static struct item *get_or_add(struct table *t, const struct nfshim_flow *key)
 	return i ? i : add(t, key);
 }
 
+static void free_later(void *p)
+{
+	*(void **)p = gone;
+	gone = p;
+}
+
+static void free_gone(void)
+{
+	while (gone) {
+		void *p = gone;
+
+		gone = *(void **)p;
+		free(p);
+	}
+}
+
 static void drop(struct table *t, struct item *i)
 {
 	t->slots[i->slot] = NULL;
 	HASH_DEL(t->by_key, i);
-	free(i);
+	free_later(i);
 }
 
 static uint64_t mix(uint64_t h, uint64_t x)
@@ -196,6 +216,7 @@ static void packet(u_char *user, const struct pcap_pkthdr *h, const u_char *data
 {
 	(void)user;
 	in_packet = 1;
+	free_gone();
 	count_packet(h, data);
 	if (sweep_due) {
 		sweep_due = 0;
