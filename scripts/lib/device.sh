@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=bash
-# Network devices of the lab. Sourced. IN is a command prefix: where the device is.
+# Network devices of the lab. Sourced. IN is a command prefix: where the device is; none: here.
 
 # The mask of rps_cpus: 32 bits a group, groups from the highest down.
 cpu_mask() {
@@ -15,11 +15,9 @@ cpu_mask() {
 
 # offloads_off IN... DEV
 offloads_off() {
-	local dev=${*: -1} at=("${@:1:$#-1}") feature
-	for feature in gro gso tso tx rx; do
-		"${at[@]}" ethtool -K "$dev" "$feature" off >/dev/null 2>&1 ||
-			die "cannot switch $feature of $dev off"
-	done
+	local dev=${*: -1} at=("${@:1:$#-1}")
+	"${at[@]}" ethtool -K "$dev" gro off gso off tso off tx off rx off >/dev/null 2>&1 ||
+		die "cannot switch the offloads of $dev off"
 }
 
 # pin_device IN... DEV CPU: RPS to a single CPU: one backlog, so one order, whatever CPU a sender runs on.

@@ -20,6 +20,10 @@ void add_unfit_cases(TCase *t);
 void add_nest_cases(TCase *t);
 void add_veth_mark_cases(TCase *t);
 
+/* A loop test of @n cases, test i is case i % n: @some of them, from one that $NFSHIM_SEED draws
+ * on; all with $NFSHIM_FULL=1. */
+void add_some(TCase *t, const TTest *test, int some, int n);
+
 /* nf0 and nf1, and what is sent on sw0 and sw1 comes to them. */
 void make_link(void);
 

@@ -14,6 +14,14 @@ static void add_case(Suite *s, const char *name, void (*tests)(TCase *))
 	suite_add_tcase(s, t);
 }
 
+void add_some(TCase *t, const TTest *test, int some, int n)
+{
+	const char *full = getenv("NFSHIM_FULL"), *seed = getenv("NFSHIM_SEED");
+	int first = seed ? (int)(strtoul(seed, NULL, 10) % (unsigned)n) : 0;
+
+	tcase_add_loop_test(t, test, first, first + (full && !strcmp(full, "1") ? n : some));
+}
+
 int main(int argc, char **argv)
 {
 	Suite *s = suite_create("engine");

@@ -288,7 +288,7 @@ static void send_quit(const char *filter)
 
 START_TEST(filters_pass_marks)
 {
-	const char *filter = filters[_i];
+	const char *filter = filters[(unsigned)_i % FILTERS];
 	unsigned packets[KINDS], clones = 0, given = 1;
 
 	setenv("PLAY_FILTER", filter, 1);
@@ -315,5 +315,5 @@ void add_veth_mark_cases(TCase *t)
 {
 	tcase_add_checked_fixture(t, make_link, NULL);
 	tcase_add_loop_test(t, false_marks, 0, ATTACKS);
-	tcase_add_loop_test(t, filters_pass_marks, 0, FILTERS);
+	add_some(t, filters_pass_marks, 5, FILTERS);
 }

@@ -270,6 +270,8 @@ class Lab:
     # ---- pause points (common/pause.h): "shim.ids1.mark", "xfer.ids1.mark", "ctrl.mark" ----
 
     def arm(self, point):
+        if self.is_held(point):  # in an earlier move
+            os.unlink(os.path.join(self.pause_dir, point + ".hit"))
         open(os.path.join(self.pause_dir, point), "w").close()
 
     def is_held(self, point):

@@ -17,7 +17,6 @@ import os
 import re
 import struct
 import sys
-import time
 from collections import Counter
 
 from harness import POD, ROOT, Invalid, Lab, wait_for
@@ -27,6 +26,7 @@ from pcap import Trace
 PPS = 1500
 ETHER, TAG, MAGIC = 14, 48, b"NFTW"
 SNAPLEN = 96
+CLONES = 10  # frames of a move at least
 LARGEST = 9000 + ETHER  # of the lab
 
 
@@ -101,8 +101,8 @@ def lose_no_more(lab, name):
     lab.in_ns(lab.ns(name), "nft", "delete", "table", "netdev", "lose")
 
 
-def veth_lab(job):
-    return job.lab(nf_args=["--line-buffered"], evlog=False, inject="veth")
+def veth_lab(job, nfrun=False):
+    return job.lab(nf_args=["--line-buffered"], evlog=False, inject="veth", nfrun=nfrun)
 
 
 def wait_lines(lab, *names):
@@ -168,11 +168,20 @@ def marked(path):
     return [f for f in whole if tagged(f)]
 
 
+def frames_sent(lab):
+    return int(lab.in_ns(lab.ns("ids2"), "cat", "/sys/class/net/vethP2Pin/statistics/tx_packets"))
+
+
 def amid(lab, job, name, records, *options):
-    """Exit code and result of a move in the midst of these packets."""
-    replay = lab.replay(job.file(name, records), PPS)
-    time.sleep(len(records) / PPS * lab.random.uniform(0.2, 0.5))
+    """Exit code and result of a move in the midst of these packets, with clones before the route may change."""
+    begin, before = int(len(records) * lab.random.uniform(0.2, 0.5)), frames_sent(lab)
+    lab.replay(job.file(name + "-begin", records[:begin]), PPS).wait()
+    lab.arm("ctrl.prepare-dst")
     p = lab.start_move("ids1", "ids2", POD, *options)
+    lab.wait_held("ctrl.prepare-dst")
+    replay = lab.replay(job.file(name, records[begin:]), PPS)
+    wait_for("clones as frames", lambda: frames_sent(lab) - before >= CLONES)
+    lab.release("ctrl.prepare-dst")
     text = p.communicate(timeout=60)[0]
     if replay.wait():
         raise Invalid("tcpreplay failed")
@@ -212,10 +221,10 @@ def capture(job):
     sizes = Counter(len(r) - 16 for r in Trace(job.of_space(job.file("a", records))).records)
     size = max((n for n in sizes if n > SNAPLEN + TAG), key=lambda n: sizes[n])
     unwanted = [f.ljust(size + 1, b"x") + MAGIC + job.random.randbytes(TAG - 4) for f in strangers([r[16:] for r in records])]
-    with job.lab(nf_args=["--snaplen", str(SNAPLEN), "-f", "less %d" % size], evlog=False, inject="veth") as lab:
+    with job.lab(nf_args=["--snaplen", str(SNAPLEN), "-f", "less %d" % size], evlog=False, inject="veth", nfrun=False) as lab:
         path = job.file("unwanted", [record(f) for f in unwanted])
         code, result = amid(lab, job, "all", records, "--deadline", "60000", "--linger", "600000")
-        expect("the move is done: %s" % result, code == 0 and result["clones"] > 0)
+        expect("the move is done: %s" % result, code == 0 and result["clones"] >= CLONES)
         for dev in ("swr", "sw2"):
             lab.replay(path, PPS, dev=dev).wait()
         texts = lab.finish(len(records) + len(unwanted))
@@ -244,7 +253,8 @@ def odd(job):
     space = Trace(job.of_space(job.file("cloned", cloned))).records
     chosen = {r[16:] for r in job.random.sample(space, len(space) // 4)}
     cloned = [record(disguised(r[16:], job.random)) if r[16:] in chosen else r for r in cloned]
-    with SourceBeforeBridge(job.build, seed=job.seed, pause=True, evlog=False, nf_args=["--line-buffered"], inject="veth") as lab:
+    with SourceBeforeBridge(job.build, seed=job.seed, pause=True, evlog=False, nfrun=False,
+                            nf_args=["--line-buffered"], inject="veth") as lab:
         lab.in_ns(lab.ns("ids2"), "ip", "link", "set", "vethP2Pin", "mtu", "600")
         lab.kill("xfer.ids2")
         lab.start_xfer("ids2")
@@ -268,7 +278,7 @@ def odd(job):
 def refused(job):
     """Each time the reason, nothing at the source, and a move through the ring is as ever."""
     records = job.campus.records[:1500]
-    with veth_lab(job) as lab:
+    with veth_lab(job, nfrun=True) as lab:
         lab.replay(job.file("all", records), PPS).wait()
         wait_lines(lab, "ids1", "ids2")
 
