@@ -17,7 +17,7 @@ void add_veth_cases(TCase *t);
 void add_jump_cases(TCase *t);
 void add_live_jump_cases(TCase *t);
 void add_unfit_cases(TCase *t);
-void add_nest_cases(TCase *t);
+void add_live_unfit_cases(TCase *t);
 void add_veth_mark_cases(TCase *t);
 
 /* A loop test of @n cases, test i is case i % n: @some of them, from one that $NFSHIM_SEED draws

@@ -42,7 +42,7 @@ int main(int argc, char **argv)
 	if (stage_own_net()) {
 		add_case(s, "live", add_live_cases);
 		add_case(s, "veth", add_veth_cases);
-		add_case(s, "nest", add_nest_cases);
+		add_case(s, "live unfit", add_live_unfit_cases);
 		add_case(s, "live jump", add_live_jump_cases);
 		add_case(s, "veth marks", add_veth_mark_cases);
 	} else {

@@ -3,6 +3,7 @@
  */
 #include "cases.h"
 #include "destination.h"
+#include "source.h"
 
 #include <errno.h>
 #include <pcap/pcap.h>
@@ -131,18 +132,8 @@ START_TEST(next_at_the_source)
 	nf_waits_in(9);
 	ck_assert_uint_eq(got_so_far(NF_REC_CLONE), 0);
 	atomic_store(&play->go, true);
-	send_order(NF_REC_PREPARE);
-	nf_reaches(mark);
-	expect(NF_REC_BARRIER);
-	nf_goes_on(mark);
-	expect(NF_REC_FINALL);
-	for (unsigned i = 0; i < 3; i++)
-		send_flow(NF_REC_DONE, i, 0);
-	expect(NF_REC_RELEASED);
-	expect(NF_REC_OVER);
-	copies_are_exact(3);
-	nf_goes_on(mark + 1);
-	everything_came();
+	source_goes_to_mark(mark);
+	source_is_done(mark);
 }
 END_TEST
 
@@ -339,37 +330,6 @@ START_TEST(call_for_another_capture)
 }
 END_TEST
 
-/* Packets that another thread reads would be missed. */
-START_TEST(another_thread_reads)
-{
-	trace("0 1t 2w 0q");
-	nf_start("loop", -1, "", "live:nf0,nf1");
-	helper_up();
-	helper_waits_for_idle(); /* the captures are open */
-	trace_send("sw0");
-	nf_waits_in(2);
-	send_begin(_i ? NF_REC_BEGIN_SRC : NF_REC_BEGIN_DST, NULL);
-	atomic_store(&play->go, true);
-	expect_failed("another thread");
-	everything_came();
-}
-END_TEST
-
-START_TEST(another_thread_begins_to_read)
-{
-	trace("0 1t 2w 0q");
-	nf_start("loop", -1, "", "live:nf0,nf1");
-	helper_up();
-	send_begin(NF_REC_BEGIN_SRC, NULL);
-	expect(NF_REC_EXPORTED);
-	trace_send("sw0");
-	nf_waits_in(2);
-	atomic_store(&play->go, true);
-	expect_failed("another thread");
-	everything_came();
-}
-END_TEST
-
 void add_input_cases(TCase *t)
 {
 	tcase_add_loop_test(t, released_by_count, 0, 4);
@@ -389,6 +349,4 @@ void add_live_cases(TCase *t)
 	tcase_add_loop_test(t, waits_release, 0, 3);
 	tcase_add_loop_test(t, two_captures, 0, 3);
 	tcase_add_test(t, call_for_another_capture);
-	tcase_add_loop_test(t, another_thread_reads, 0, 2);
-	tcase_add_test(t, another_thread_begins_to_read);
 }

@@ -2,6 +2,7 @@
 /* The NF leaves its callback by longjmp or by an exception, at every side of a move. */
 #include "cases.h"
 #include "destination.h"
+#include "source.h"
 
 static const char *const readers[] = {"loop", "dispatch"};
 
@@ -90,19 +91,9 @@ START_TEST(source)
 	send_begin(NF_REC_BEGIN_SRC, NULL);
 	expect(NF_REC_EXPORTED);
 	nf_goes_on(9);
-	send_order(NF_REC_PREPARE);
-	nf_reaches(mark);
-	expect(NF_REC_BARRIER);
-	nf_goes_on(mark);
-	expect(NF_REC_FINALL);
+	source_goes_to_mark(mark);
 	ck_assert_uint_eq(got_so_far(NF_REC_CLONE), 7);
-	for (unsigned i = 0; i < 3; i++)
-		send_flow(NF_REC_DONE, i, 0);
-	expect(NF_REC_RELEASED);
-	expect(NF_REC_OVER);
-	copies_are_exact(3);
-	nf_goes_on(mark + 1);
-	everything_came();
+	source_is_done(mark);
 	landings_were(0, 5);
 }
 END_TEST

@@ -118,6 +118,18 @@ static size_t seed_ring(unsigned i, uint8_t *buf, size_t cap)
 	return n;
 }
 
+/* ---- texts ---- */
+
+static size_t put_text(const char *text, uint8_t *buf, size_t cap)
+{
+	size_t n = strlen(text);
+
+	if (n > cap)
+		return 0;
+	memcpy(buf, text, n);
+	return n;
+}
+
 /* ---- flow spaces ---- */
 
 static size_t seed_space(unsigned i, uint8_t *buf, size_t cap)
@@ -132,12 +144,8 @@ static size_t seed_space(unsigned i, uint8_t *buf, size_t cap)
 		"((((tcp))))",
 		"(tcp or udp) and (port 1 or port 2) and (host 1.2.3.4 or host 5.6.7.8)",
 	};
-	size_t n = i < COUNT(text) ? strlen(text[i]) : 0;
 
-	if (n > cap)
-		return 0;
-	memcpy(buf, n ? text[i] : "", n);
-	return n;
+	return i < COUNT(text) ? put_text(text[i], buf, cap) : 0;
 }
 
 /* ---- policy files ---- */
@@ -153,12 +161,8 @@ static size_t seed_policy(unsigned i, uint8_t *buf, size_t cap)
 		"[kind]\neventfd = drop\n  memfd = pass\n",
 		"regular = drop\n[frob]\nx = y\n",
 	};
-	size_t n = i < COUNT(text) ? strlen(text[i]) : 0;
 
-	if (n > cap)
-		return 0;
-	memcpy(buf, n ? text[i] : "", n);
-	return n;
+	return i < COUNT(text) ? put_text(text[i], buf, cap) : 0;
 }
 
 /* ---- frames ---- */

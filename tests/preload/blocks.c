@@ -4,37 +4,18 @@
  * lasts: a packet comes long before the NF's own timeout, unless
  * NFSHIM_CAPTURE_MS is 0. On the loopback of a network namespace of its own.
  */
-#include <net/if.h>
-#include <netpacket/packet.h>
 #include <pcap/pcap.h>
 #include <poll.h>
-#include <sched.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "check.h"
+#include "own_net.h"
 
-#define SKIP	77
 #define LONG_MS 600000 /* never passes */
 
 static int sender;
-
-static void own_net(void)
-{
-	struct sockaddr_ll lo = {.sll_family = AF_PACKET};
-	struct ifreq r = {.ifr_name = "lo", .ifr_flags = IFF_UP};
-
-	if (unshare(CLONE_NEWNET) < 0) {
-		printf("skip: not allowed to make a network namespace\n");
-		exit(SKIP);
-	}
-	sender = socket(AF_PACKET, SOCK_RAW, 0);
-	CHECK(sender >= 0 && ioctl(sender, SIOCSIFFLAGS, &r) == 0);
-	lo.sll_ifindex = (int)if_nametoindex("lo");
-	CHECK(bind(sender, (struct sockaddr *)&lo, sizeof(lo)) == 0);
-}
 
 /* A packet comes to a capture with a timeout of LONG_MS; is it there after so long? */
 static bool comes_in(int ms, pcap_t *p)
@@ -66,7 +47,7 @@ static pcap_t *create(void)
 int main(void)
 {
 	check_preloaded();
-	own_net();
+	sender = own_net();
 	CHECK(comes_in(60000, open_live()));
 	CHECK(comes_in(60000, create()));
 	setenv("NFSHIM_CAPTURE_MS", "0", 1);

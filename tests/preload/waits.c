@@ -5,8 +5,6 @@
  * the loopback of a network namespace of its own.
  */
 #include <errno.h>
-#include <net/if.h>
-#include <netpacket/packet.h>
 #include <pcap/pcap.h>
 #include <poll.h>
 #include <sched.h>
@@ -15,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/ioctl.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -23,7 +20,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SKIP	77
+#include "own_net.h"
+
 #define WAIT_MS 30
 #define LONG_MS 20000 /* never passes */
 
@@ -260,23 +258,6 @@ static void one_cpu(void)
 		die("sched_setaffinity");
 }
 
-static void own_net(void)
-{
-	struct sockaddr_ll lo = {.sll_family = AF_PACKET};
-	struct ifreq r = {.ifr_name = "lo", .ifr_flags = IFF_UP};
-
-	if (unshare(CLONE_NEWNET) < 0) {
-		printf("skip: not allowed to make a network namespace\n");
-		exit(SKIP);
-	}
-	sender = socket(AF_PACKET, SOCK_RAW, 0);
-	if (sender < 0 || ioctl(sender, SIOCSIFFLAGS, &r) < 0)
-		die("lo");
-	lo.sll_ifindex = (int)if_nametoindex("lo");
-	if (bind(sender, (struct sockaddr *)&lo, sizeof(lo)) < 0)
-		die("bind");
-}
-
 static void open_capture(void)
 {
 	char err[PCAP_ERRBUF_SIZE];
@@ -302,7 +283,7 @@ int main(void)
 	struct sigaction sa = {.sa_handler = on_alarm};
 
 	one_cpu();
-	own_net();
+	sender = own_net();
 	open_capture();
 	sigaction(SIGALRM, &sa, NULL);
 	next("nothing");
