@@ -105,7 +105,7 @@ static void put_begin(const struct nf_msg_begin *b, Nfpb__Begin *o, ProtobufCBin
 	o->inject = b->opt.inject;
 }
 
-static void put_status(const struct nf_msg_status *s, Nfpb__Status *o)
+static void put_status(const struct nf_msg_status *s, Nfpb__Status *o, uint32_t *threads)
 {
 	o->name = (char *)(uintptr_t)s->name;
 	o->program = (char *)(uintptr_t)s->program;
@@ -117,6 +117,10 @@ static void put_status(const struct nf_msg_status *s, Nfpb__Status *o)
 	o->move = s->move;
 	o->side = s->side;
 	o->phase = s->phase;
+	for (unsigned i = 0; i < NF_THREADS; i++)
+		threads[i] = s->thread[i];
+	o->thread = threads;
+	o->n_thread = NF_THREADS;
 }
 
 static void put_event(const struct nf_msg_event *e, Nfpb__Event *o, uint64_t *stats)
@@ -141,6 +145,7 @@ static void put_record(const struct nf_rec *r, const uint8_t *payload, Nfpb__Rec
 	o->scope = r->scope;
 	o->flags = r->flags;
 	o->capture = r->capture;
+	o->thread = r->thread;
 	o->move = r->move;
 	o->version = r->version;
 	o->epoch = r->epoch;
@@ -161,7 +166,9 @@ int nf_msg_encode(const struct nf_msg *m, uint8_t **buf, size_t *len, size_t *ca
 	Nfpb__Event event = NFPB__EVENT__INIT;
 	Nfpb__List list = NFPB__LIST__INIT;
 	Nfpb__Record record = NFPB__RECORD__INIT;
+	Nfpb__Channel channel = NFPB__CHANNEL__INIT;
 	ProtobufCBinaryData marks[NF_MARK_MAX];
+	uint32_t threads[NF_THREADS];
 	uint64_t stats[STATS];
 
 	out.kind_case = (Nfpb__Msg__KindCase)m->type;
@@ -174,6 +181,7 @@ int nf_msg_encode(const struct nf_msg *m, uint8_t **buf, size_t *len, size_t *ca
 		if (m->hello.role == NF_ROLE_PEER)
 			hello.token = bin(m->hello.token, sizeof(m->hello.token));
 		hello.listen = (char *)(uintptr_t)m->hello.listen;
+		hello.others = m->hello.others;
 		out.hello = &hello;
 		break;
 	case NF_MSG_REFUSED:
@@ -183,7 +191,7 @@ int nf_msg_encode(const struct nf_msg *m, uint8_t **buf, size_t *len, size_t *ca
 		out.ask = 1;
 		break;
 	case NF_MSG_STATUS:
-		put_status(&m->status, &status);
+		put_status(&m->status, &status, threads);
 		out.status = &status;
 		break;
 	case NF_MSG_BEGIN:
@@ -207,6 +215,10 @@ int nf_msg_encode(const struct nf_msg *m, uint8_t **buf, size_t *len, size_t *ca
 	case NF_MSG_RECORD:
 		put_record(&m->record.hdr, m->record.payload, &record);
 		out.record = &record;
+		break;
+	case NF_MSG_CHANNEL:
+		channel.thread = m->channel;
+		out.channel = &channel;
 		break;
 	default:
 		return -EINVAL;
@@ -266,6 +278,9 @@ static int get_hello(const Nfpb__Hello *in, struct nf_msg_hello *h)
 		return -EPROTO;
 	h->role = (enum nf_role)in->role;
 	h->move = in->move;
+	if (in->others >= NF_THREADS)
+		return -EPROTO;
+	h->others = in->others;
 	err = get_name(in->name, h->name, sizeof(h->name));
 	if (!err && h->role == NF_ROLE_PEER)
 		err = get_bytes(&in->token, h->token, sizeof(h->token));
@@ -284,7 +299,8 @@ static int get_status(const Nfpb__Status *in, struct nf_msg_status *s)
 		err = get_text(in->provider, s->provider, sizeof(s->provider));
 	if (!err)
 		err = get_text(in->reason, s->reason, sizeof(s->reason));
-	if (err || in->side > NF_SIDE_DST || in->phase > NF_PHASE_LINGER)
+	if (err || in->side > NF_SIDE_DST || in->phase > NF_PHASE_LINGER ||
+	    in->n_thread > NF_THREADS)
 		return -EPROTO;
 	s->pid = in->pid;
 	s->input = in->input;
@@ -292,6 +308,9 @@ static int get_status(const Nfpb__Status *in, struct nf_msg_status *s)
 	s->move = in->move;
 	s->side = in->side;
 	s->phase = in->phase;
+	memset(s->thread, 0, sizeof(s->thread));
+	for (size_t i = 0; i < in->n_thread; i++)
+		s->thread[i] = (uint8_t)in->thread[i];
 	return 0;
 }
 
@@ -355,8 +374,9 @@ static int get_record(const Nfpb__Record *in, struct nf_msg *m)
 	struct nf_rec *r = &m->record.hdr;
 
 	if (in->type == 0 || in->type > 255 || !known_rec(in->type) || in->scope > 3 ||
-	    in->flags > NF_REC_GONE || in->capture > 255 || in->nsec >= 1000000000u ||
-	    in->payload.len > NF_REC_MAX - sizeof(*r) || get_flow(&in->flow, &r->flow))
+	    in->flags > NF_REC_GONE || in->capture > 255 || in->thread >= NF_THREADS ||
+	    in->nsec >= 1000000000u || in->payload.len > NF_REC_MAX - sizeof(*r) ||
+	    get_flow(&in->flow, &r->flow))
 		return -EPROTO;
 	r->len = (uint32_t)(sizeof(*r) + in->payload.len);
 	r->type = (uint8_t)in->type;
@@ -369,6 +389,8 @@ static int get_record(const Nfpb__Record *in, struct nf_msg *m)
 	r->wirelen = in->wirelen;
 	r->sec = in->sec;
 	r->nsec = in->nsec;
+	r->thread = in->thread;
+	r->zero = 0;
 	m->record.payload = in->payload.data;
 	return 0;
 }
@@ -400,6 +422,9 @@ static int get(const Nfpb__Msg *in, struct nf_msg *m)
 		return get_text(in->list->space, m->list.space, sizeof(m->list.space));
 	case NFPB__MSG__KIND_RECORD:
 		return get_record(in->record, m);
+	case NFPB__MSG__KIND_CHANNEL:
+		m->channel = in->channel->thread;
+		return m->channel < NF_THREADS ? 0 : -EPROTO;
 	default:
 		return -EPROTO;
 	}

@@ -2,11 +2,12 @@
 /*
  * What happens to a packet, and what is done at a safe point.
  *
- * Theory of operation. One thread, the one that entered the input loop first,
- * is the packet thread. Everything here runs in it: it takes records from the
- * in ring, does a slice of whatever move it is part of, and only then lets the
- * next packet through. So no state hook ever races with the NF, and a packet
- * is never between "processed" and "cloned" when something else happens.
+ * Theory of operation. Everything here runs in a packet thread (threads.h): it
+ * takes records from its in ring, does a slice of whatever move it is part of,
+ * and only then lets the next packet through. So no state hook ever races with
+ * the NF, and a packet is never between "processed" and "cloned" when something
+ * else happens. A packet thread has a move of its own, of its own flows: what
+ * other packet threads do meanwhile cannot matter to it.
  */
 #include "engine.h"
 
@@ -28,6 +29,7 @@
 #include "provider.h"
 #include "real.h"
 #include "signals.h"
+#include "threads.h"
 #include "window.h"
 
 #define END_WAIT_NS 5000000000u /* at the end of input a move that can still finish may take */
@@ -35,7 +37,7 @@
 
 _Atomic bool nf_inert;
 
-static struct nf_link *current; /* the link that the last safe point saw */
+static __thread struct nf_link *current; /* the link that the last safe point saw */
 static char instance[NF_NAME_MAX];
 
 #ifdef NFSHIM_PAUSE
@@ -47,10 +49,10 @@ enum { pausing = 0 };
 void nf_engine_init(const char *name)
 {
 	strncpy(instance, name, sizeof(instance) - 1);
-	STAILQ_INIT(&nf_move.hold.q);
 	nf_veth_init();
 #ifdef NFSHIM_PAUSE
-	pausing = getenv("NFSHIM_PAUSE_AT") != NULL;
+	for (char **e = environ; *e && !pausing; e++)
+		pausing = !strncmp(*e, "NFSHIM_PAUSE_AT", strlen("NFSHIM_PAUSE_AT"));
 #endif
 }
 
@@ -61,12 +63,20 @@ bool nf_engine_armed(void)
 
 bool nf_engine_idle(void)
 {
-	return !nf_link_get() && !current && !nf_engine_armed() && !nf_evlog_on && !pausing &&
-	       !nf_mark_expected;
+	const struct nf_thread *t = nf_thread;
+
+	return !atomic_load_explicit(&t->link, memory_order_relaxed) && !t->attentive &&
+	       !nf_evlog_on && !pausing;
+}
+
+/* What can only change at a safe point, which there is none of while idle. */
+static void note_attention(void)
+{
+	nf_thread->attentive = current || nf_engine_armed() || nf_mark_expected;
 }
 
 /* A packet that a pull call gives: until the NF has come back there is no safe point. */
-static struct {
+static __thread struct {
 	bool on;
 	bool source; /* nf_src_after is still to come */
 	struct pcap_pkthdr h;
@@ -111,15 +121,17 @@ void nf_give(struct nf_sink *s, const struct pcap_pkthdr *h, const u_char *data,
 /* Called at every safe point: what cannot have changed is not looked at. */
 static void publish(void)
 {
-	static uint64_t move = UINT64_MAX;
-	static enum nf_side side;
-	static enum nf_phase phase;
-	static uint32_t hooks;
+	static __thread uint64_t move;
+	static __thread enum nf_side side;
+	static __thread enum nf_phase phase;
+	static __thread uint32_t hooks;
+	static __thread bool ever;
 	struct nf_msg_status st;
 
-	if (move == nf_move.id && side == nf_move.side && phase == nf_move.phase &&
+	if (ever && move == nf_move.id && side == nf_move.side && phase == nf_move.phase &&
 	    hooks == nf_provider.hooks.size)
 		return;
+	ever = true;
 	move = nf_move.id;
 	side = nf_move.side;
 	phase = nf_move.phase;
@@ -214,6 +226,14 @@ static bool by_veth(const struct nf_rec *begin)
 	return begin->type == NF_REC_BEGIN_DST && nf_move.opt.inject == NF_INJECT_VETH;
 }
 
+/* Each packet thread takes part, or the flows of those that do not would be lost. */
+static const char *threads_unfit(void)
+{
+	if (nf_threads_count() != nf_move.opt.others + 1)
+		return "packet threads of the NF began or ended just now: try again";
+	return nf_capture_fanned();
+}
+
 static void begin(const struct nf_rec *r, const uint8_t *payload)
 {
 	const char *why;
@@ -230,9 +250,13 @@ static void begin(const struct nf_rec *r, const uint8_t *payload)
 		rc = why ? -ENOTSUP : 0;
 		strncpy(err, why ? why : "", sizeof(err) - 1);
 	}
+	if (!rc && (why = threads_unfit())) {
+		rc = -EAGAIN;
+		strncpy(err, why, sizeof(err) - 1);
+	}
 	if (!rc)
 		nf_move.frags = nf_frags_new();
-	if (rc || !nf_move.frags) {
+	if (rc || !nf_move.frags || !nf_scratch()) {
 		nf_move_forget();
 		refuse(r, rc ? rc : -ENOMEM, rc ? err : "out of memory");
 		return;
@@ -318,6 +342,18 @@ static bool take_records(struct nf_sink *s)
 	return false;
 }
 
+/* Of the link, whatever it is by now. */
+static void let_go(void)
+{
+	struct nf_link *l = nf_link_get();
+
+	if (current && current != l)
+		nf_link_retire(current);
+	if (l)
+		nf_link_retire(l);
+	current = NULL;
+}
+
 /* Inert with a move on: what is held belongs to the NF; its state is not touched again. A call that
  * is full may be about to bring one more packet, which needs the hold. */
 static void wind_down(struct nf_sink *s)
@@ -328,22 +364,33 @@ static void wind_down(struct nf_sink *s)
 		nf_move_forget();
 }
 
-bool nf_engine_safe_point(struct nf_sink *s)
+static void check_fitness(void)
 {
-	const char *why;
+	const char *why = nf_capture_unfit();
+
+	if (why)
+		nf_move_fail(-ENOTSUP, "%s", why);
+	else if (nf_threads_count() != nf_move.opt.others + 1)
+		nf_move_fail(-ENOTSUP,
+			     "a packet thread of the NF began or ended during the move, which had "
+			     "%u",
+			     nf_move.opt.others + 1);
+}
+
+static bool safe_point(struct nf_sink *s)
+{
 	bool more = false;
 
-	if (pulled.on)
-		return false;
 	if (nf_inert) {
+		let_go();
 		wind_down(s);
 		return false;
 	}
 	check_link();
 	if (nf_engine_armed() && nf_signals_pending())
 		nf_signals_safe_point();
-	if (nf_engine_armed() && !nf_move.failed && (why = nf_capture_unfit()))
-		nf_move_fail(-ENOTSUP, "%s", why);
+	if (nf_engine_armed() && !nf_move.failed)
+		check_fitness();
 	if (current) {
 		more = take_records(s);
 		nf_report_flush();
@@ -357,25 +404,40 @@ bool nf_engine_safe_point(struct nf_sink *s)
 	return more;
 }
 
+bool nf_engine_safe_point(struct nf_sink *s)
+{
+	bool more;
+
+	if (pulled.on)
+		return false;
+	more = safe_point(s);
+	note_attention();
+	return more;
+}
+
 /* ---- packets ---- */
 
 #ifdef NFSHIM_PAUSE
 /* $NFSHIM_PAUSE_AT=N,M,…: tests stop the packet thread before packets N, M, … of its input, and
- * safe points go on. */
+ * safe points go on. $NFSHIM_PAUSE_AT_C: that of capture C, if it is not the first. */
 static void pause_at(struct nf_sink *s)
 {
-	static const char *next;
-	static uint64_t n;
-	static bool started;
-	char point[32];
+	static __thread const char *next;
+	static __thread uint64_t n;
+	static __thread bool started;
+	unsigned thread = atomic_load(&nf_thread->number);
+	char point[48], name[32] = "NFSHIM_PAUSE_AT";
 
+	if (thread)
+		snprintf(name, sizeof(name), "NFSHIM_PAUSE_AT_%u", thread);
 	if (!started) {
-		next = getenv("NFSHIM_PAUSE_AT");
+		next = getenv(name);
 		started = true;
 	}
 	if (!next || n++ != strtoull(next, NULL, 10))
 		return;
-	snprintf(point, sizeof(point), "at.%llu", (unsigned long long)(n - 1));
+	snprintf(point, sizeof(point), thread ? "at.%llu.%u" : "at.%llu",
+		 (unsigned long long)(n - 1), thread);
 	next = strchr(next, ',');
 	next = next ? next + 1 : NULL;
 	while (nf_pause_armed(point)) {
@@ -468,15 +530,13 @@ void nf_engine_input_end(struct nf_sink *s)
 	nf_report_flush();
 }
 
-/* The link goes at once: nobody comes to a safe point of an inert shim to let go of it. */
+/* The link goes at once: this thread may never come to a safe point again. */
 void nf_engine_fail(const char *why)
 {
-	static bool failing;
-	struct nf_link *l;
+	static atomic_flag failing = ATOMIC_FLAG_INIT;
 
-	if (failing)
+	if (atomic_flag_test_and_set(&failing))
 		return;
-	failing = true;
 	nf_err("inert from now on: %s", why);
 	strncpy(nf_provider.why, why, sizeof(nf_provider.why) - 1);
 	nf_provider.hooks.size = 0;
@@ -484,10 +544,31 @@ void nf_engine_fail(const char *why)
 	nf_report_flush();
 	publish();
 	nf_inert = true;
-	l = nf_link_get();
-	if (l)
-		nf_link_retire(l);
-	current = NULL;
+	let_go();
+	nf_thread->attentive = true;
+}
+
+/* ---- threads ---- */
+
+void nf_engine_thread_begins(void)
+{
+	STAILQ_INIT(&nf_move.hold.q);
+	nf_report_init();
+}
+
+void nf_engine_thread_ends(void)
+{
+	if (nf_move.phase == NF_PHASE_LINGER)
+		nf_move_over();
+	else if (nf_engine_armed())
+		nf_move_fail(-ESHUTDOWN, "a packet thread of the NF ended during the move");
+	nf_report_flush();
+	if (nf_engine_armed())
+		nf_move_forget();
+	nf_list_drop();
+	nf_report_drop_all();
+	let_go();
+	nf_scratch_free();
 }
 
 __attribute__((constructor)) static void set_terminate(void)

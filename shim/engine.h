@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The move engine: what happens to a packet around the NF's callback, and what
- * is done at safe points. All of it runs in the packet thread.
+ * is done at safe points. All of it runs in a packet thread, and is about the
+ * packets and the state of that thread alone.
  *
  *   input (pcap_loop, pcap_dispatch, waits) → engine → NF callback → engine
  *
@@ -55,6 +56,9 @@ bool nf_engine_safe_point(struct nf_sink *s);
 bool nf_engine_armed(void);
 /* The input ended for good (end of file, break, error). */
 void nf_engine_input_end(struct nf_sink *s);
+/* Of this thread, which becomes a packet thread; it ends. */
+void nf_engine_thread_begins(void);
+void nf_engine_thread_ends(void);
 /* Make the shim inert: abort what runs, say why. */
 void nf_engine_fail(const char *why);
 extern _Atomic bool nf_inert;

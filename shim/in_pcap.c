@@ -4,16 +4,18 @@
  *
  * Injected, held and MARK packets count as the NF's API defines: cnt and return
  * values count what the NF was given, pcap_stats shows the interface's own
- * packets only. Only the outermost input call of the packet thread is ours:
+ * packets only. Only the outermost input call of a packet thread is ours:
  * libpcap calls itself (pcap_next uses pcap_dispatch).
  */
 #include "in_pcap.h"
 
 #include <errno.h>
+#include <linux/if_packet.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "engine.h"
 #include "in_veth.h"
@@ -22,6 +24,7 @@
 #include "move.h"
 #include "provider.h"
 #include "real.h"
+#include "threads.h"
 #include "window.h"
 
 #define CAPTURE_MS 20 /* longest read timeout of a capture under the shim */
@@ -29,7 +32,6 @@
 __thread struct nf_sink *nf_sink_now __attribute__((tls_model("initial-exec")));
 __thread bool nf_opening __attribute__((tls_model("initial-exec")));
 
-static pthread_t packet_thread;
 static struct nf_capture captures[NF_CAPTURES];
 
 static struct nf_capture *find(const pcap_t *p)
@@ -48,7 +50,6 @@ static struct nf_capture *add(const pcap_t *p)
 	pthread_mutex_lock(&lock);
 	c = find(NULL);
 	if (c) {
-		memset(c, 0, sizeof(*c));
 		c->fd = c->linktype = -1;
 		c->handle = p;
 	}
@@ -80,11 +81,40 @@ const char *nf_capture_unfit(void)
 
 		if (c && c->elsewhere)
 			return "another thread of the NF reads packets, too: only those of the "
-			       "thread that began the input can be moved";
+			       "thread that began the input can be moved, unless each has "
+			       "captures of its own and the hooks of the NF are made for that";
 		if (c && c->linktype >= 0 && c->linktype != DLT_EN10MB)
 			return "the capture is not Ethernet: only Ethernet captures can be moved";
 	}
 	return NULL;
+}
+
+/* Where the kernel spreads packets over sockets, it does so by what only it knows: another host
+ * would give a flow to another thread. And a MARK would come to one of them only. */
+const char *nf_capture_fanned(void)
+{
+	for (unsigned i = 0; i < NF_CAPTURES; i++) {
+		const struct nf_capture *c = nf_capture_at(i);
+		socklen_t len = sizeof(int);
+		int group = 0;
+
+		if (c && c->owner == nf_thread && c->fd >= 0 &&
+		    getsockopt(c->fd, SOL_PACKET, PACKET_FANOUT, &group, &len) == 0 && group)
+			return "a capture is part of a fanout group: nothing says which thread "
+			       "would get a flow at the destination; give each packet thread a "
+			       "filter instead";
+	}
+	return NULL;
+}
+
+bool nf_capture_takes(const struct nf_capture *c, const struct pcap_pkthdr *h, const u_char *data)
+{
+	static const u_char vlan[][2] = {{0x81, 0x00}, {0x88, 0xa8}};
+
+	if (!c->has_filter || !c->reruns || h->caplen < 14 || !memcmp(data + 12, vlan[0], 2) ||
+	    !memcmp(data + 12, vlan[1], 2))
+		return true;
+	return nf_mark_filter_wanted(c, h, data);
 }
 
 bool nf_capture_live(void)
@@ -101,37 +131,45 @@ uint64_t nf_capture_drops(void)
 	uint64_t n = 0;
 
 	for (unsigned i = 0; i < NF_CAPTURES; i++)
-		if (captures[i].handle && captures[i].fd >= 0 && !captures[i].elsewhere &&
+		if (captures[i].handle && captures[i].fd >= 0 && captures[i].owner == nf_thread &&
 		    nf_real.pcap_stats((pcap_t *)captures[i].handle, &st) == 0)
 			n += st.ps_drop;
 	return n;
 }
 
-bool nf_capture_fd(int fd)
+static struct nf_capture *of_fd(int fd)
 {
 	for (int i = 0; i < NF_CAPTURES; i++)
 		if (captures[i].handle && captures[i].fd == fd)
-			return fd >= 0;
-	return false;
+			return &captures[i];
+	return NULL;
+}
+
+bool nf_capture_fd(int fd)
+{
+	return fd >= 0 && of_fd(fd);
+}
+
+bool nf_capture_mine(int fd)
+{
+	const struct nf_capture *c = fd < 0 ? NULL : of_fd(fd);
+
+	return c && (!c->owner || c->owner == nf_thread);
+}
+
+void nf_capture_disown(void)
+{
+	for (int i = 0; i < NF_CAPTURES; i++)
+		if (captures[i].owner == nf_thread)
+			captures[i].owner = NULL;
 }
 
 bool nf_is_packet_thread(void)
 {
-	return atomic_load_explicit(&nf_packet_thread_known, memory_order_relaxed) &&
-	       pthread_equal(packet_thread, pthread_self());
+	return nf_thread != NULL;
 }
 
-/* The first thread in the input loop is the packet thread; others pass by the shim. */
-static void begin(void)
-{
-	bool no = false;
-
-	if (atomic_load_explicit(&nf_packet_thread_known, memory_order_acquire))
-		return;
-	packet_thread = pthread_self();
-	atomic_compare_exchange_strong(&nf_packet_thread_known, &no, true);
-}
-
+/* Threads that cannot be packet threads pass by the shim. */
 bool nf_input_ours(pcap_t *p)
 {
 	struct nf_capture *c;
@@ -140,27 +178,22 @@ bool nf_input_ours(pcap_t *p)
 		return false;
 	if (nf_sink_now)
 		return false;
-	begin();
-	if (nf_is_packet_thread())
+	if (nf_thread)
 		return true;
 	c = nf_capture_find(p, true);
+	if (nf_thread_begin(nf_capture_number(c)))
+		return true;
 	if (c)
 		c->elsewhere = true;
 	return false;
 }
 
-bool nf_input_may_begin(void)
+bool nf_input_begin(int fd)
 {
-	if (atomic_load_explicit(&nf_packet_thread_known, memory_order_acquire))
-		return nf_is_packet_thread();
-	return nf_provider.hooks.size && !nf_provider.hooks.check;
-}
-
-bool nf_input_begin(void)
-{
-	begin();
+	if (fd < 0 || !nf_thread_begin(nf_capture_number(of_fd(fd))))
+		return false;
 	nf_rendezvous_ensure();
-	return nf_is_packet_thread();
+	return true;
 }
 
 /* A frame of MARK's type: one that the NF's filter would not have let in is not counted as
@@ -181,8 +214,8 @@ void nf_input_packet(u_char *arg, const struct pcap_pkthdr *h, const u_char *dat
 	struct nf_sink *s = (struct nf_sink *)arg;
 	struct pcap_pkthdr own;
 
-	atomic_store_explicit(&nf_packets_seen,
-			      atomic_load_explicit(&nf_packets_seen, memory_order_relaxed) + 1,
+	atomic_store_explicit(&nf_thread->packets,
+			      atomic_load_explicit(&nf_thread->packets, memory_order_relaxed) + 1,
 			      memory_order_relaxed);
 	if (__builtin_expect(nf_veth, 0)) {
 		if (nf_veth_take(s, h, data))
@@ -212,10 +245,36 @@ static struct nf_capture *find_capture(pcap_t *p)
 	return c;
 }
 
+/* A capture that two threads read has no order. */
+static void own(struct nf_capture *c)
+{
+	if (!c->owner)
+		c->owner = nf_thread;
+	else if (c->owner != nf_thread)
+		c->elsewhere = true;
+}
+
+/* The first input call of the process; others wait for what it finds out. */
+static void begin(const struct nf_sink *s)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	static _Atomic bool begun;
+
+	if (atomic_load_explicit(&begun, memory_order_acquire))
+		return;
+	pthread_mutex_lock(&lock);
+	if (!begun) {
+		nf_rendezvous_ensure();
+		/* A pull call has no callback. */
+		nf_provider_attach(s->pull ? NULL : (const void *)s->cb, s->handle,
+				   s->pull ? NULL : s->user);
+		begun = true;
+	}
+	pthread_mutex_unlock(&lock);
+}
+
 void nf_input_enter(struct nf_sink *s, pcap_t *p, int cnt, pcap_handler cb, u_char *user)
 {
-	static bool entered;
-
 	nf_engine_returned();
 	s->cb = cb;
 	s->user = user;
@@ -226,12 +285,9 @@ void nf_input_enter(struct nf_sink *s, pcap_t *p, int cnt, pcap_handler cb, u_ch
 	s->nanosec = nf_real.pcap_get_tstamp_precision(p) == PCAP_TSTAMP_PRECISION_NANO;
 	s->live = nf_real.pcap_file(p) == NULL;
 	s->capture = find_capture(p);
-	if (!entered) {
-		entered = true;
-		nf_rendezvous_ensure();
-		/* A pull call has no callback. */
-		nf_provider_attach(s->pull ? NULL : (const void *)cb, p, s->pull ? NULL : user);
-	}
+	if (s->capture)
+		own(s->capture);
+	begin(s);
 	nf_sink_now = s;
 	nf_engine_safe_point(s);
 }

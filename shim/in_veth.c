@@ -8,6 +8,7 @@
 #include "mark_filter.h"
 #include "real.h"
 #include "tag.h"
+#include "threads.h"
 
 #define TYPE_OFF     12
 #define VLAN_BYTES   4
@@ -52,16 +53,16 @@ int pcap_snapshot(pcap_t *p)
 /* What the kernel ran the filter on: it had taken the VLAN tag off, which libpcap has put back. */
 static bool wanted(const struct nf_capture *c, const struct pcap_pkthdr *h, const u_char *data)
 {
-	static u_char bare[65536];
+	u_char *bare = nf_scratch();
 	struct pcap_pkthdr b = *h;
 
-	if (h->caplen < TAGGED_ETHER ||
+	if (!bare || h->caplen < TAGGED_ETHER ||
 	    (memcmp(data + TYPE_OFF, "\x81\x00", 2) && memcmp(data + TYPE_OFF, "\x88\xa8", 2)))
 		return nf_mark_filter_wanted(c, h, data);
 	b.len -= VLAN_BYTES;
 	b.caplen -= VLAN_BYTES;
-	if (b.caplen > sizeof(bare))
-		b.caplen = sizeof(bare);
+	if (b.caplen > NF_REC_MAX)
+		b.caplen = NF_REC_MAX;
 	memcpy(bare, data, TYPE_OFF);
 	memcpy(bare + TYPE_OFF, data + TYPE_OFF + VLAN_BYTES, b.caplen - TYPE_OFF);
 	return nf_mark_filter_wanted(c, &b, bare);
@@ -74,7 +75,7 @@ bool nf_veth_take(struct nf_sink *s, const struct pcap_pkthdr *h, const u_char *
 
 	if (!s->live || (!like && h->caplen == h->len))
 		return false;
-	if (like && nf_inject_frame(nf_capture_number(c), h, data)) {
+	if (like && nf_thread == &nf_threads[0] && nf_inject_frame(nf_capture_number(c), h, data)) {
 		if (c)
 			c->marks++;
 		nf_engine_safe_point(s);
@@ -101,6 +102,9 @@ const char *nf_veth_unfit(void)
 	if (!nf_veth)
 		return "the capture of the destination NF has no room for the mark of a clone: "
 		       "start it with 'nfrun --veth', behind a bridge of veth-bridge.sh";
+	if (nf_move.opt.others)
+		return "the NF has several packet threads: clones come through a veth bridge only "
+		       "to one; move with --inject ring";
 	if (!nf_capture_live())
 		return "the destination NF reads a file: clones come through a veth bridge only to "
 		       "a live capture";

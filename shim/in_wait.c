@@ -19,6 +19,7 @@
 #include "link.h"
 #include "move.h"
 #include "real.h"
+#include "threads.h"
 
 #define ARMED_NS  5000000 /* longest sleep while a move is on */
 #define SECOND_NS 1000000000
@@ -48,9 +49,9 @@ bool nf_wait_timespec(const struct timespec *t, int64_t *ns)
 	return true;
 }
 
-bool nf_wait_captures(int fd)
+int nf_wait_capture(int fd)
 {
-	return nf_capture_fd(fd) || nf_epoll_has(fd, -1);
+	return nf_capture_mine(fd) ? fd : nf_epoll_capture(fd);
 }
 
 bool nf_wait_leads_to(int fd, int capture)
@@ -69,7 +70,7 @@ bool nf_wait_mine(void)
 		return !nf_inert && nf_doorbell() >= 0 && !nf_sink_now->in_callback;
 	if (nf_is_packet_thread())
 		nf_engine_returned();
-	return !nf_inert && nf_doorbell() >= 0 && nf_input_may_begin();
+	return !nf_inert && nf_thread_may_begin();
 }
 
 /* The capture that the next packet of the move is for, if it waits for @w; else -1. */

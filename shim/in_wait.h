@@ -38,11 +38,13 @@ int64_t nf_wait_ms(int ms); /* negative: forever */
 /* False: not a timeout that the kernel takes. NULL: forever. */
 bool nf_wait_timespec(const struct timespec *t, int64_t *ns);
 
-/* Is @fd a capture, or an epoll that one was added to? */
-bool nf_wait_captures(int fd);
+/* The capture that @fd is, or that was added to the epoll that it is; -1: none of this thread's. */
+int nf_wait_capture(int fd);
 /* Is @fd the capture, or an epoll that it was added to? */
 bool nf_wait_leads_to(int fd, int capture);
-bool nf_epoll_has(int epfd, int capture); /* -1: any; in_epoll.c */
+/* in_epoll.c */
+bool nf_epoll_has(int epfd, int capture);
+int nf_epoll_capture(int epfd);
 
 /* Empty the doorbell. */
 void nf_wait_answer(void);

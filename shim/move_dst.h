@@ -9,7 +9,8 @@
 bool nf_dst_may_pass(const struct nf_mflow *f); /* NULL: a flow nobody has spoken of */
 /* The move has failed here, and no packet is anybody else's. */
 bool nf_dst_all_is_ours(void);
-/* Into the hold, or, where it is full, one out of it. True: the caller gives it to the NF itself. */
+/* Into the hold, or, where it is full, one out of it. True: the caller gives it to the NF itself.
+ */
 bool nf_dst_hold(const struct nf_packet_view *p, const struct nfshim_flow *key, struct nf_sink *s);
 void nf_dst_release(struct nf_sink *s); /* what may pass, from the head; @s may be NULL */
 /* Packets of the space are not ours to process (an errno says why); the others wait on. */

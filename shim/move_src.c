@@ -216,8 +216,8 @@ static struct nf_mflow *first_seen(const struct nfshim_flow *key)
 }
 
 /* Between before() and after(): the flow and the clone that is being made. */
-static struct nf_mflow *now;
-static struct nf_rec *clone;
+static __thread struct nf_mflow *now;
+static __thread struct nf_rec *clone;
 
 bool nf_src_before(const struct nf_packet_view *p, struct nf_sink *s)
 {

@@ -8,20 +8,21 @@
 #include "pause.h"
 #include "provider.h"
 
-static uint8_t blob[NF_REC_MAX - sizeof(struct nf_rec)];
+#define BLOB_MAX (NF_REC_MAX - sizeof(struct nf_rec))
 
 /* STATE of @key. 0, -ENOENT: the NF has none, -ENOBUFS: ring full, other: reported. */
 static int send_state(enum nfshim_scope scope, const struct nfshim_flow *key, uint32_t epoch,
 		      uint64_t version)
 {
 	const struct nfshim_hooks *k = &nf_provider.hooks;
-	ssize_t n = k->get(nf_provider.nf, scope, key, blob, sizeof(blob));
+	uint8_t *blob = nf_scratch();
+	ssize_t n = k->get(nf_provider.nf, scope, key, blob, BLOB_MAX);
 	char text[NF_FLOW_TEXT];
 	struct nf_rec *r;
 
 	if (n == -ENOENT)
 		return -ENOENT;
-	if (n < 0 || n > (ssize_t)sizeof(blob)) {
+	if (n < 0 || n > (ssize_t)BLOB_MAX) {
 		nf_move_fail(n < 0 ? (int)n : -EMSGSIZE, "%s could not export %s: %s", k->name,
 			     nf_flow_format(key, text, sizeof(text)),
 			     strerror(n < 0 ? (int)-n : EMSGSIZE));

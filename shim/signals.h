@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The NF's signal handlers. Idle: they run at once, with the window saved and
- * cleared around them. Armed (a move is on): they run at the next safe point in
- * the packet thread, and those of the sweep signals wait until disarmed.
+ * cleared around them. Armed (a move is on in this packet thread; other threads:
+ * in any): they run at the next safe point, and those of the sweep signals wait
+ * until disarmed.
  */
 #ifndef NF_SIGNALS_H
 #define NF_SIGNALS_H

@@ -8,7 +8,8 @@
  * the end is set to the write pointer. Each such character then comes to
  * __overflow, which is ours. What stood in the buffer before is untouched and
  * may be flushed by anything at any time, and so may what other threads print
- * meanwhile: glibc flushes a full buffer and goes on.
+ * meanwhile: glibc flushes a full buffer and goes on. The last window that
+ * closes gives the room back.
  *
  * Nothing is remembered: of a fully buffered stream in put mode, the end of
  * the put area is the end of the buffer.
@@ -24,6 +25,7 @@
 #include "fds.h"
 #include "nfshim.h"
 #include "real.h"
+#include "threads.h"
 
 /* libio's flags, private to glibc but fixed by its ABI. */
 #define UNBUFFERED	  0x0002
@@ -78,12 +80,17 @@ void nf_window_open(void)
 	nf_fds_forget();
 	each_stream(take_room);
 	nf_window = 1;
+	if (nf_thread)
+		nf_thread->window = true;
 }
 
 void nf_window_close(void)
 {
 	nf_window = 0;
-	each_stream(give_room);
+	if (nf_thread)
+		nf_thread->window = false;
+	if (!nf_threads_in_window())
+		each_stream(give_room);
 }
 
 /* A flush makes room. */

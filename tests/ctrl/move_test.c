@@ -580,7 +580,7 @@ START_TEST(refusals)
 	ctl_refused("flows|ids1|vlan", 3, "not supported");
 
 	ck_assert(!fake_hello(&old, "ids3", NF_PROTO_VERSION + 1));
-	ctl_refused("move|ids1|ids3|" SPACE, 3, "speaks version 2 of the protocol");
+	ctl_refused("move|ids1|ids3|" SPACE, 3, "speaks version 3 of the protocol");
 	ck_assert(!fake_hello(&old, "ids1", NF_PROTO_VERSION)); /* there is one */
 
 	ck_assert(fake_hello(&third, "ids3", NF_PROTO_VERSION));
