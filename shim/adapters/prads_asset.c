@@ -96,7 +96,9 @@ ssize_t nf_prads_asset_get(const struct nf_prads *p, const struct nfshim_flow *k
 
 static bool str_equal(const struct prads_string *a, const struct prads_string *b)
 {
-	return a && b && a->slen == b->slen && !memcmp(a->data, b->data, (size_t)a->slen);
+	if (!a || !b)
+		return a == b;
+	return a->slen == b->slen && !memcmp(a->data, b->data, (size_t)a->slen);
 }
 
 static bool same_service(const struct prads_node *a, const struct prads_node *b)

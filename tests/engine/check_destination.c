@@ -3,31 +3,7 @@
 #include <stdlib.h>
 
 #include "cases.h"
-
-static void begin_dst(unsigned hold_packets, unsigned hold_bytes)
-{
-	struct nf_rec_begin o = stage_options();
-
-	o.hold_packets = hold_packets;
-	o.hold_bytes = hold_bytes;
-	send_begin(NF_REC_BEGIN_DST, &o);
-	expect(NF_REC_BEGUN);
-}
-
-static void make_ready(void)
-{
-	send_order(NF_REC_PREPARE);
-	expect(NF_REC_PREPARED);
-	send_order(NF_REC_BARRIER);
-	expect(NF_REC_READY);
-}
-
-static void everything_came(void)
-{
-	nf_ends();
-	all_given(0, trace_len() - 1);
-	output_is_whole();
-}
+#include "destination.h"
 
 /* The hold fills after READY, with flows that the source never names and one that it does. */
 START_TEST(hold_fills_with_unknown_flows)
@@ -38,8 +14,7 @@ START_TEST(hold_fills_with_unknown_flows)
 	trace("0 1");
 	nf_start("loop", -1, "0,40", NULL);
 	nf_reaches(0);
-	helper_up();
-	begin_dst(5, 1u << 30);
+	begin_dst(5);
 	send_state(3, 2, 2);
 	make_ready();
 	nf_goes_on(0);
@@ -62,12 +37,16 @@ END_TEST
 /* A packet that is larger than the whole hold. */
 START_TEST(hold_smaller_than_a_packet)
 {
+	struct nf_rec_begin o = stage_options();
+
+	o.hold_bytes = 1;
 	trace_rounds(3, 3);
 	trace("0");
 	nf_start("loop", -1, "0,9", NULL);
 	nf_reaches(0);
 	helper_up();
-	begin_dst(1000, 1);
+	send_begin(NF_REC_BEGIN_DST, &o);
+	expect(NF_REC_BEGUN);
 	make_ready();
 	nf_goes_on(0);
 	nf_reaches(9);
@@ -85,8 +64,7 @@ START_TEST(hold_fills_before_ready)
 	trace_rounds(5, 2);
 	nf_start("loop", -1, "0,8", NULL);
 	nf_reaches(0);
-	helper_up();
-	begin_dst(3, 1u << 30);
+	begin_dst(3);
 	send_state(5, 2, 2);
 	nf_goes_on(0);
 	expect_failed("the hold was full");
@@ -105,8 +83,7 @@ START_TEST(malformed_record)
 	trace_rounds(10, 3);
 	nf_start("loop", -1, "0,10", NULL);
 	nf_reaches(0);
-	helper_up();
-	begin_dst(1000, 1u << 30);
+	begin_dst(1000);
 	make_ready();
 	nf_goes_on(0);
 	nf_reaches(10);
@@ -130,8 +107,7 @@ START_TEST(helper_dies_before_ready)
 	trace_rounds(6, 4);
 	nf_start("loop", -1, stops, NULL);
 	nf_reaches(4);
-	helper_up();
-	begin_dst(1000, 1u << 30);
+	begin_dst(1000);
 	send_state(5, 0, 3);
 	if (prepared) {
 		send_order(NF_REC_PREPARE);
@@ -160,8 +136,7 @@ START_TEST(helper_dies_after_ready)
 	trace_rounds(4, 2); /* 16 to 23, later */
 	nf_start("loop", -1, "2,8,16", NULL);
 	nf_reaches(2);
-	helper_up();
-	begin_dst(1000, 1u << 30);
+	begin_dst(1000);
 	make_ready();
 	nf_goes_on(2);
 	nf_reaches(8);
@@ -189,8 +164,7 @@ START_TEST(fails_after_ready)
 	trace_rounds(5, 3);
 	nf_start("loop", -1, "0,15", NULL);
 	nf_reaches(0);
-	helper_up();
-	begin_dst(1000, 1u << 30);
+	begin_dst(1000);
 	send_state(1, 0, 7);
 	send_clone(1, 1, 900, 1);
 	send_clone(5, 1, 901, 5);
@@ -223,8 +197,7 @@ START_TEST(new_flows_have_no_state)
 	trace("9 9");
 	nf_start("loop", -1, "0", NULL);
 	nf_reaches(0);
-	helper_up();
-	begin_dst(1000, 1u << 30);
+	begin_dst(1000);
 	send_state(1, 0, 7); /* exported before any packet */
 	send_clone(1, 1, 900, 1);
 	send_clone(2, 1, 901, 2);
@@ -247,8 +220,7 @@ START_TEST(clone_of_another_flow)
 	trace("9 9");
 	nf_start("loop", -1, "0", NULL);
 	nf_reaches(0);
-	helper_up();
-	begin_dst(1000, 1u << 30);
+	begin_dst(1000);
 	send_state(1, 0, 7);
 	send_clone(2, 1, 900, 1);
 	expect_failed("a packet of another flow");
@@ -277,7 +249,8 @@ START_TEST(frames_are_refused)
 	helper_up();
 	send_begin(NF_REC_BEGIN_DST, &o);
 	expect_failed(why[_i]);
-	begin_dst(1000, 1u << 30);
+	send_begin(NF_REC_BEGIN_DST, NULL);
+	expect(NF_REC_BEGUN);
 	send_order(NF_REC_ABORT);
 	expect(NF_REC_OVER);
 	nf_goes_on(0);

@@ -2,6 +2,7 @@
 /* What the NF sees of its input API while packets are held, released, reprocessed or kept from it.
  */
 #include "cases.h"
+#include "destination.h"
 
 #include <errno.h>
 #include <pcap/pcap.h>
@@ -9,31 +10,6 @@
 
 static const char *const readers[] = {"loop", "dispatch"};
 static const char *const one_by_one[] = {"next", "next_ex"};
-
-static void begin_dst(unsigned hold_packets)
-{
-	struct nf_rec_begin o = stage_options();
-
-	o.hold_packets = hold_packets;
-	helper_up();
-	send_begin(NF_REC_BEGIN_DST, &o);
-	expect(NF_REC_BEGUN);
-}
-
-static void make_ready(void)
-{
-	send_order(NF_REC_PREPARE);
-	expect(NF_REC_PREPARED);
-	send_order(NF_REC_BARRIER);
-	expect(NF_REC_READY);
-}
-
-static void everything_came(void)
-{
-	nf_ends();
-	all_given(0, trace_len() - 1);
-	output_is_whole();
-}
 
 /* No call gave more than @cnt; what dispatch returned is what it gave, 0 at the end only. */
 static void calls_obeyed(bool dispatch, int cnt)
@@ -235,18 +211,29 @@ void make_link(void)
 	      "ip link set nf1 up && ip link set sw1 up");
 }
 
-/* Nothing comes in: records are served, and clones given, while the NF waits. */
-START_TEST(next_waits)
+/* Nothing comes in yet but a clone. */
+static void starts_with_a_clone(const char *reader)
 {
 	trace("0 1 0q");
-	nf_start(one_by_one[_i], 0, "", "live:nf0");
+	nf_start(reader, 0, "", "live:nf0");
 	begin_dst(1000);
 	send_clone(1, 1, 900, 1);
 	nf_gets_clones(1);
+}
+
+static void aborted_and_goes_on(const char *interface)
+{
 	send_order(NF_REC_ABORT);
 	expect(NF_REC_OVER);
-	trace_send("sw0");
+	trace_send(interface);
 	everything_came();
+}
+
+/* Nothing comes in: records are served, and clones given, while the NF waits. */
+START_TEST(next_waits)
+{
+	starts_with_a_clone(one_by_one[_i]);
+	aborted_and_goes_on("sw0");
 }
 END_TEST
 
@@ -270,18 +257,11 @@ END_TEST
  * wait. */
 START_TEST(waits_are_served)
 {
-	trace("0 1 0q");
-	nf_start(waits[_i], 0, "", "live:nf0");
-	begin_dst(1000);
-	send_clone(1, 1, 900, 1);
-	nf_gets_clones(1);
+	starts_with_a_clone(waits[_i]);
 	send_clone(2, 1, 901, 2);
 	send_clone(1, 2, 902, 1);
 	nf_gets_clones(3);
-	send_order(NF_REC_ABORT);
-	expect(NF_REC_OVER);
-	trace_send("sw0");
-	everything_came();
+	aborted_and_goes_on("sw0");
 	for (int at = -1; (at = diary_find(PLAY_WAITED, 0, (unsigned)at + 1)) >= 0;)
 		ck_assert_int_eq(play->diary[at].n, 1); /* the doorbell is not among them */
 }
@@ -334,10 +314,7 @@ START_TEST(two_captures)
 	nf_gets_clones(3);
 	send_clone_of(2, 1, 3, 903);
 	expect_failed("no such capture");
-	send_order(NF_REC_ABORT);
-	expect(NF_REC_OVER);
-	trace_send("sw1");
-	everything_came();
+	aborted_and_goes_on("sw1");
 	captures_were("1011");
 }
 END_TEST

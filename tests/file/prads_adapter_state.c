@@ -10,68 +10,12 @@
 #include "adapters/prads.h"
 #include "adapters/prads_asset.h"
 #include "flow.h"
+#include "prads_tables.h"
 
 #define ETH_IP	0x0800
 #define ETH_IP6 0x86dd
-#define SIGS	7 /* buckets of the fingerprint tables */
-#define CAP	65536
 
-static struct nf_prads p;
-static uint64_t cxid;
-static int inpacket, intr_flag;
-static uint32_t sig_buckets = SIGS, mac_buckets = PRADS_MAC_HASH;
-static struct prads_fp **sigs[NF_PRADS_SIGS];
-static struct prads_mac **macs;
-
-/* Two signatures of one name: only the line tells them apart. */
-static struct prads_fp linux_a = {.os = (char[]){"Linux"}, .desc = (char[]){"2.6"}, .line = 5};
-static struct prads_fp linux_b = {.os = (char[]){"Linux"}, .desc = (char[]){"2.6"}, .line = 9};
-static struct prads_mac vendor = {.o = {0, 1, 2}, .mask = 24, .vendor = (char[]){"Acme"}};
-
-static void setup(void)
-{
-	p = (struct nf_prads){
-		.conns = calloc(PRADS_BUCKETS, sizeof(void *)),
-		.assets = calloc(PRADS_BUCKETS, sizeof(void *)),
-		.cxid = &cxid,
-		.inpacket = &inpacket,
-		.intr_flag = &intr_flag,
-		.sig_buckets = &sig_buckets,
-		.macs = &macs,
-		.mac_buckets = &mac_buckets,
-	};
-	for (int i = 0; i < NF_PRADS_SIGS; i++) {
-		sigs[i] = calloc(SIGS, sizeof(void *));
-		p.sigs[i] = &sigs[i];
-	}
-	sigs[0][3] = &linux_b;
-	linux_b.next = &linux_a;
-	macs = calloc(PRADS_MAC_HASH, sizeof(void *));
-	macs[((1u << 16) ^ (2u << 8)) % PRADS_MAC_HASH] = &vendor;
-	cxid = 0;
-}
-
-static void teardown(void)
-{
-	struct prads_node *n;
-
-	for (int b = 0; b < PRADS_BUCKETS; b++) {
-		while ((n = p.conns[b])) {
-			nf_prads_unlink(&p.conns[b], n);
-			free(n);
-		}
-		while ((n = p.assets[b])) {
-			nf_prads_unlink(&p.assets[b], n);
-			nf_prads_asset_free((struct prads_asset *)n);
-		}
-	}
-	for (int i = 0; i < NF_PRADS_SIGS; i++)
-		free(sigs[i]);
-	free(macs);
-	free(p.conns);
-	free(p.assets);
-	nf_prads_sig_forget();
-}
+#define CAP 65536
 
 /* ---- connections ---- */
 
@@ -107,7 +51,7 @@ static struct prads_conn *add_conn(const struct nfshim_flow *f, int64_t start)
 	c->s_flags = 0x1b;
 	c->check = 0x10;
 	c->cxid = ++cxid;
-	nf_prads_link(&p.conns[b], &c->node, p.conns[b]);
+	nf_prads_link(&prads.conns[b], &c->node, prads.conns[b]);
 	return c;
 }
 
@@ -118,18 +62,18 @@ START_TEST(conn_there_and_back)
 	ssize_t n, m;
 
 	add_conn(&f, 1000);
-	ck_assert(nf_prads_conn_has(&p, &f));
-	n = nf_prads_conn_get(&p, &f, a, sizeof(a));
+	ck_assert(nf_prads_conn_has(&prads, &f));
+	n = nf_prads_conn_get(&prads, &f, a, sizeof(a));
 	ck_assert_int_gt(n, 0);
-	ck_assert_int_eq(nf_prads_conn_get(&p, &f, b, (size_t)n - 1), -ENOSPC);
-	ck_assert_int_eq(nf_prads_conn_del(&p, &f), 0);
-	ck_assert_int_eq(nf_prads_conn_del(&p, &f), -ENOENT);
-	ck_assert_int_eq(nf_prads_conn_get(&p, &f, b, sizeof(b)), -ENOENT);
-	ck_assert_int_eq(nf_prads_conn_put(&p, &f, a, (size_t)n), 0);
-	m = nf_prads_conn_get(&p, &f, b, sizeof(b));
+	ck_assert_int_eq(nf_prads_conn_get(&prads, &f, b, (size_t)n - 1), -ENOSPC);
+	ck_assert_int_eq(nf_prads_conn_del(&prads, &f), 0);
+	ck_assert_int_eq(nf_prads_conn_del(&prads, &f), -ENOENT);
+	ck_assert_int_eq(nf_prads_conn_get(&prads, &f, b, sizeof(b)), -ENOENT);
+	ck_assert_int_eq(nf_prads_conn_put(&prads, &f, a, (size_t)n), 0);
+	m = nf_prads_conn_get(&prads, &f, b, sizeof(b));
 	ck_assert_int_eq(n, m);
 	ck_assert_mem_eq(a, b, n);
-	ck_assert(nf_prads_sane(&nf_prads_conns, p.conns));
+	ck_assert(nf_prads_sane(&nf_prads_conns, prads.conns));
 }
 END_TEST
 
@@ -146,24 +90,24 @@ START_TEST(conn_put_keeps_place_and_id)
 		c[i] = add_conn(&f[i], 1000 + i);
 	ck_assert(nf_prads_conns.bucket(&f[0], &b) && nf_prads_conns.bucket(&f[2], &other));
 	ck_assert_int_eq(b, other);
-	n = nf_prads_conn_get(&p, &f[1], blob, sizeof(blob));
+	n = nf_prads_conn_get(&prads, &f[1], blob, sizeof(blob));
 	c[1]->s_pkts = 99;
-	ck_assert_int_eq(nf_prads_conn_put(&p, &f[1], blob, (size_t)n), 0);
-	ck_assert_ptr_eq(p.conns[b]->next, &c[1]->node);
+	ck_assert_int_eq(nf_prads_conn_put(&prads, &f[1], blob, (size_t)n), 0);
+	ck_assert_ptr_eq(prads.conns[b]->next, &c[1]->node);
 	ck_assert_int_eq(c[1]->s_pkts, 7);
 	ck_assert_int_eq(c[1]->cxid, 2);
 	/* Anew: between the younger and the older one. */
-	ck_assert_int_eq(nf_prads_conn_del(&p, &f[1]), 0);
-	ck_assert_int_eq(nf_prads_conn_put(&p, &f[1], blob, (size_t)n), 0);
-	ck_assert_ptr_eq(p.conns[b], &c[2]->node);
-	ck_assert_ptr_eq(p.conns[b]->next->next, &c[0]->node);
-	ck_assert_ptr_eq(c[0]->node.prev, p.conns[b]->next);
-	ck_assert_int_eq(((struct prads_conn *)p.conns[b]->next)->cxid, 4);
+	ck_assert_int_eq(nf_prads_conn_del(&prads, &f[1]), 0);
+	ck_assert_int_eq(nf_prads_conn_put(&prads, &f[1], blob, (size_t)n), 0);
+	ck_assert_ptr_eq(prads.conns[b], &c[2]->node);
+	ck_assert_ptr_eq(prads.conns[b]->next->next, &c[0]->node);
+	ck_assert_ptr_eq(c[0]->node.prev, prads.conns[b]->next);
+	ck_assert_int_eq(((struct prads_conn *)prads.conns[b]->next)->cxid, 4);
 	/* The last of a chain goes without taking the chain along. */
-	ck_assert_int_eq(nf_prads_conn_del(&p, &f[0]), 0);
-	ck_assert(nf_prads_conn_has(&p, &f[1]) && nf_prads_conn_has(&p, &f[2]));
-	ck_assert_int_eq(nf_prads_conn_del(&p, &f[2]), 0);
-	ck_assert_ptr_null(p.conns[b]->prev);
+	ck_assert_int_eq(nf_prads_conn_del(&prads, &f[0]), 0);
+	ck_assert(nf_prads_conn_has(&prads, &f[1]) && nf_prads_conn_has(&prads, &f[2]));
+	ck_assert_int_eq(nf_prads_conn_del(&prads, &f[2]), 0);
+	ck_assert_ptr_null(prads.conns[b]->prev);
 }
 END_TEST
 
@@ -174,8 +118,8 @@ START_TEST(conn_put_refuses_keys)
 	ssize_t n;
 
 	add_conn(&f, 1000);
-	n = nf_prads_conn_get(&p, &f, blob, sizeof(blob));
-	ck_assert_int_eq(nf_prads_conn_del(&p, &f), 0);
+	n = nf_prads_conn_get(&prads, &f, blob, sizeof(blob));
+	ck_assert_int_eq(nf_prads_conn_del(&prads, &f), 0);
 	for (int i = 0; i < 5; i++) {
 		bad = f;
 		if (i == 0)
@@ -190,7 +134,7 @@ START_TEST(conn_put_refuses_keys)
 			memcpy(bad.addr[0], f.addr[1], 16);
 			memcpy(bad.addr[1], f.addr[0], 16);
 		}
-		ck_assert_int_eq(nf_prads_conn_put(&p, &bad, blob, (size_t)n), -EINVAL);
+		ck_assert_int_eq(nf_prads_conn_put(&prads, &bad, blob, (size_t)n), -EINVAL);
 	}
 	ck_assert_int_eq(cxid, 1);
 }
@@ -229,7 +173,7 @@ static void walk(unsigned stop_after, bool add, bool remove, bool remove_ahead)
 		add_conn(&f, 1000 + i);
 	}
 	do {
-		more = nf_prads_list(&nf_prads_conns, p.conns, &cursor, 5000, see, &s);
+		more = nf_prads_list(&nf_prads_conns, prads.conns, &cursor, 5000, see, &s);
 		ck_assert_int_ge(more, 0);
 		ck_assert_uint_lt(++calls, 100);
 		if (add && calls == 3) {
@@ -241,23 +185,23 @@ static void walk(unsigned stop_after, bool add, bool remove, bool remove_ahead)
 			add_conn(&f, 2000);
 		}
 		if (remove && calls == 2) /* what was visited may end meanwhile */
-			for (struct prads_node *n = p.conns[4711], *next; n; n = next) {
+			for (struct prads_node *n = prads.conns[4711], *next; n; n = next) {
 				struct nfshim_flow k;
 
 				next = n->next;
 				nf_prads_conns.key(n, &k);
 				if (s.count[k.addr[0][3]])
-					nf_prads_conn_del(&p, &k);
+					nf_prads_conn_del(&prads, &k);
 			}
 		if (remove_ahead && !gone && s.n) { /* and so may what was not */
-			struct prads_node *n = p.conns[4711];
+			struct prads_node *n = prads.conns[4711];
 			struct nfshim_flow k;
 
 			for (; n && !gone; n = n->next)
 				if (nf_prads_conns.key(n, &k) && !s.count[k.addr[0][3]] && !n->next)
 					gone = k.addr[0][3];
 			if (gone)
-				nf_prads_conn_del(&p, &k);
+				nf_prads_conn_del(&prads, &k);
 		}
 	} while (more);
 	for (unsigned i = 1; i <= 20; i++)
@@ -267,14 +211,14 @@ static void walk(unsigned stop_after, bool add, bool remove, bool remove_ahead)
 START_TEST(walk_once)
 {
 	walk((unsigned)_i, false, false, false);
-	teardown();
-	setup();
+	prads_tables_free();
+	prads_tables_new();
 	walk((unsigned)_i, true, false, false);
-	teardown();
-	setup();
+	prads_tables_free();
+	prads_tables_new();
 	walk((unsigned)_i, false, true, false);
-	teardown();
-	setup();
+	prads_tables_free();
+	prads_tables_new();
 	walk((unsigned)_i, false, false, true);
 }
 END_TEST
@@ -287,13 +231,15 @@ START_TEST(walk_refuses_a_strange_table)
 	uint64_t cursor = 0;
 
 	c->af = 77;
-	ck_assert_int_eq(nf_prads_list(&nf_prads_conns, p.conns, &cursor, PRADS_BUCKETS, see, &s),
-			 -EPROTO);
+	ck_assert_int_eq(
+		nf_prads_list(&nf_prads_conns, prads.conns, &cursor, PRADS_BUCKETS, see, &s),
+		-EPROTO);
 	c->af = AF_INET;
 	c->proto = 5;
 	cursor = 0;
-	ck_assert_int_eq(nf_prads_list(&nf_prads_conns, p.conns, &cursor, PRADS_BUCKETS, see, &s),
-			 -EPROTO);
+	ck_assert_int_eq(
+		nf_prads_list(&nf_prads_conns, prads.conns, &cursor, PRADS_BUCKETS, see, &s),
+		-EPROTO);
 }
 END_TEST
 
@@ -329,7 +275,7 @@ static struct prads_asset *add_asset(const struct nfshim_flow *key, int64_t firs
 	a->first = first;
 	a->last = first + 9;
 	a->vlan = htons(12);
-	nf_prads_link(&p.assets[b], &a->node, p.assets[b]);
+	nf_prads_link(&prads.assets[b], &a->node, prads.assets[b]);
 	return a;
 }
 
@@ -390,7 +336,7 @@ static struct prads_asset *asset_at(const struct nfshim_flow *key)
 	uint32_t b;
 
 	ck_assert(nf_prads_assets.bucket(key, &b));
-	return (struct prads_asset *)nf_prads_find(&nf_prads_assets, p.assets[b], key);
+	return (struct prads_asset *)nf_prads_find(&nf_prads_assets, prads.assets[b], key);
 }
 
 START_TEST(asset_there_and_back)
@@ -402,14 +348,14 @@ START_TEST(asset_there_and_back)
 	ssize_t n;
 
 	full_asset(&h);
-	n = nf_prads_asset_get(&p, &h, a, sizeof(a));
+	n = nf_prads_asset_get(&prads, &h, a, sizeof(a));
 	ck_assert_int_gt(n, 0);
 	for (size_t cap = 0; cap < (size_t)n; cap++)
-		ck_assert_int_eq(nf_prads_asset_get(&p, &h, b, cap), -ENOSPC);
-	ck_assert_int_eq(nf_prads_asset_del(&p, &h), 0);
-	ck_assert(!nf_prads_asset_has(&p, &h));
-	ck_assert_int_eq(nf_prads_asset_put(&p, &h, a, (size_t)n), 0);
-	ck_assert_int_eq(nf_prads_asset_get(&p, &h, b, sizeof(b)), n);
+		ck_assert_int_eq(nf_prads_asset_get(&prads, &h, b, cap), -ENOSPC);
+	ck_assert_int_eq(nf_prads_asset_del(&prads, &h), 0);
+	ck_assert(!nf_prads_asset_has(&prads, &h));
+	ck_assert_int_eq(nf_prads_asset_put(&prads, &h, a, (size_t)n), 0);
+	ck_assert_int_eq(nf_prads_asset_get(&prads, &h, b, sizeof(b)), n);
 	ck_assert_mem_eq(a, b, n);
 	as = asset_at(&h);
 	/* The very addresses that PRADS compares. */
@@ -419,8 +365,8 @@ START_TEST(asset_there_and_back)
 	ck_assert_ptr_eq(as->vendor, &vendor);
 	ck_assert_ptr_eq(as->os->next->prev, as->os);
 	/* Again, over what is there: nothing changes. */
-	ck_assert_int_eq(nf_prads_asset_put(&p, &h, a, (size_t)n), 0);
-	ck_assert_int_eq(nf_prads_asset_get(&p, &h, b, sizeof(b)), n);
+	ck_assert_int_eq(nf_prads_asset_put(&prads, &h, a, (size_t)n), 0);
+	ck_assert_int_eq(nf_prads_asset_get(&prads, &h, b, sizeof(b)), n);
 	ck_assert_mem_eq(a, b, n);
 }
 END_TEST
@@ -431,16 +377,16 @@ START_TEST(asset_merges)
 	uint8_t blob[CAP];
 	struct prads_asset *a = full_asset(&h);
 	const struct prads_node *s, *o;
-	ssize_t n = nf_prads_asset_get(&p, &h, blob, sizeof(blob));
+	ssize_t n = nf_prads_asset_get(&prads, &h, blob, sizeof(blob));
 
-	nf_prads_asset_del(&p, &h);
+	nf_prads_asset_del(&prads, &h);
 	a = add_asset(&h, 400);
 	a->last = 900;
 	add_serv(a, 443, "mine, older");
 	add_serv(a, 22, "ssh");
 	add_os(a, PRADS_FIN, NULL, NULL);
 	add_os(a, PRADS_SYN, &linux_b, NULL);
-	ck_assert_int_eq(nf_prads_asset_put(&p, &h, blob, (size_t)n), 0);
+	ck_assert_int_eq(nf_prads_asset_put(&prads, &h, blob, (size_t)n), 0);
 	ck_assert_ptr_eq(asset_at(&h), a);
 	ck_assert_int_eq(a->first, 400);
 	ck_assert_int_eq(a->last, 900);
@@ -469,15 +415,15 @@ START_TEST(asset_hidden_ones)
 	add_serv(old, 80, "old");
 	a = add_asset(&h, 2);
 	add_serv(a, 81, "new");
-	n = nf_prads_asset_get(&p, &h, blob, sizeof(blob));
-	ck_assert_int_eq(nf_prads_list(&nf_prads_assets, p.assets, &cursor, PRADS_BUCKETS, see, &s),
-			 0);
+	n = nf_prads_asset_get(&prads, &h, blob, sizeof(blob));
+	ck_assert_int_eq(
+		nf_prads_list(&nf_prads_assets, prads.assets, &cursor, PRADS_BUCKETS, see, &s), 0);
 	ck_assert_uint_eq(s.n, 1);
-	nf_prads_asset_del(&p, &h);
-	ck_assert(!nf_prads_asset_has(&p, &h));
+	nf_prads_asset_del(&prads, &h);
+	ck_assert(!nf_prads_asset_has(&prads, &h));
 	old = add_asset(&h, 1); /* what came with an earlier STATE */
 	add_serv(old, 80, "old");
-	ck_assert_int_eq(nf_prads_asset_put(&p, &h, blob, (size_t)n), 0);
+	ck_assert_int_eq(nf_prads_asset_put(&prads, &h, blob, (size_t)n), 0);
 	a = asset_at(&h);
 	ck_assert_int_eq(a->first, 2);
 	ck_assert_ptr_eq(a->node.next, &old->node);
@@ -486,7 +432,7 @@ START_TEST(asset_hidden_ones)
 	ck_assert_ptr_null(old->node.next);
 	/* One more here than there: it stays in front, the others are the same two. */
 	a = add_asset(&h, 3);
-	ck_assert_int_eq(nf_prads_asset_put(&p, &h, blob, (size_t)n), 0);
+	ck_assert_int_eq(nf_prads_asset_put(&prads, &h, blob, (size_t)n), 0);
 	ck_assert_ptr_eq(asset_at(&h), a);
 	ck_assert_ptr_null(a->services);
 	ck_assert_ptr_eq(a->node.next->next, &old->node);
@@ -504,8 +450,8 @@ START_TEST(asset_too_many_options)
 
 	for (int i = 0; i < 3; i++) {
 		o->fp.optcnt = (uint8_t)(PRADS_OPTIONS + i);
-		n = nf_prads_asset_get(&p, &h, blob, sizeof(blob));
-		ck_assert_int_eq(nf_prads_asset_put(&p, &h, blob, (size_t)n), i ? -EINVAL : 0);
+		n = nf_prads_asset_get(&prads, &h, blob, sizeof(blob));
+		ck_assert_int_eq(nf_prads_asset_put(&prads, &h, blob, (size_t)n), i ? -EINVAL : 0);
 		o = (struct prads_os *)asset_at(&h)->os;
 	}
 }
@@ -521,10 +467,10 @@ START_TEST(asset_other_signatures)
 	ssize_t n;
 
 	add_os(a, PRADS_SYN, &strange, NULL);
-	n = nf_prads_asset_get(&p, &h, blob, sizeof(blob));
-	nf_prads_asset_del(&p, &h);
-	ck_assert_int_eq(nf_prads_asset_put(&p, &h, blob, (size_t)n), 0);
-	ck_assert_int_eq(nf_prads_asset_put(&p, &g, blob, (size_t)n), 0);
+	n = nf_prads_asset_get(&prads, &h, blob, sizeof(blob));
+	nf_prads_asset_del(&prads, &h);
+	ck_assert_int_eq(nf_prads_asset_put(&prads, &h, blob, (size_t)n), 0);
+	ck_assert_int_eq(nf_prads_asset_put(&prads, &g, blob, (size_t)n), 0);
 	x = (struct prads_os *)asset_at(&h)->os;
 	y = (struct prads_os *)asset_at(&g)->os;
 	ck_assert_str_eq(x->fp.os, "Plan 9");
@@ -532,16 +478,16 @@ START_TEST(asset_other_signatures)
 	ck_assert_ptr_eq(x->fp.os, y->fp.os); /* one address for one text */
 	ck_assert_ptr_eq(x->fp.desc, y->fp.desc);
 	/* The line differs, the name does not: the first of that name. */
-	nf_prads_asset_del(&p, &h);
+	nf_prads_asset_del(&prads, &h);
 	a = add_asset(&h, 1);
 	add_os(a, PRADS_SYN, &linux_b, NULL);
 	linux_b.line = 700;
 	nf_prads_sig_forget();
-	n = nf_prads_asset_get(&p, &h, blob, sizeof(blob));
+	n = nf_prads_asset_get(&prads, &h, blob, sizeof(blob));
 	linux_b.line = 9;
 	nf_prads_sig_forget();
-	nf_prads_asset_del(&p, &g);
-	ck_assert_int_eq(nf_prads_asset_put(&p, &g, blob, (size_t)n), 0);
+	nf_prads_asset_del(&prads, &g);
+	ck_assert_int_eq(nf_prads_asset_put(&prads, &g, blob, (size_t)n), 0);
 	ck_assert_ptr_eq(((struct prads_os *)asset_at(&g)->os)->fp.os, linux_a.os);
 }
 END_TEST
@@ -585,8 +531,8 @@ START_TEST(hostile_blobs)
 
 	full_asset(&h);
 	add_conn(&f, 1000);
-	n[0] = nf_prads_conn_get(&p, &f, good[0], CAP);
-	n[1] = nf_prads_asset_get(&p, &h, good[1], CAP);
+	n[0] = nf_prads_conn_get(&prads, &f, good[0], CAP);
+	n[1] = nf_prads_asset_get(&prads, &h, good[1], CAP);
 	for (int i = 0; i < 60000; i++) {
 		int w = i & 1, rc;
 		uint8_t tmp[CAP];
@@ -594,12 +540,13 @@ START_TEST(hostile_blobs)
 
 		bad = malloc(len ? len : 1); /* its end is where the sanitizer looks */
 		memcpy(bad, tmp, len);
-		nb = w ? nf_prads_asset_get(&p, &h, before, CAP)
-		       : nf_prads_conn_get(&p, &f, before, CAP);
-		rc = w ? nf_prads_asset_put(&p, &h, bad, len) : nf_prads_conn_put(&p, &f, bad, len);
+		nb = w ? nf_prads_asset_get(&prads, &h, before, CAP)
+		       : nf_prads_conn_get(&prads, &f, before, CAP);
+		rc = w ? nf_prads_asset_put(&prads, &h, bad, len)
+		       : nf_prads_conn_put(&prads, &f, bad, len);
 		free(bad);
-		na = w ? nf_prads_asset_get(&p, &h, after, CAP)
-		       : nf_prads_conn_get(&p, &f, after, CAP);
+		na = w ? nf_prads_asset_get(&prads, &h, after, CAP)
+		       : nf_prads_conn_get(&prads, &f, after, CAP);
 		ck_assert_int_gt(na, 0);
 		if (rc) {
 			ck_assert_int_eq(rc, -EINVAL);
@@ -611,8 +558,8 @@ START_TEST(hostile_blobs)
 		taken++;
 		/* Back to the good one, so that lists do not grow without end. */
 		if (w) {
-			nf_prads_asset_del(&p, &h);
-			ck_assert_int_eq(nf_prads_asset_put(&p, &h, good[1], (size_t)n[1]), 0);
+			nf_prads_asset_del(&prads, &h);
+			ck_assert_int_eq(nf_prads_asset_put(&prads, &h, good[1], (size_t)n[1]), 0);
 		}
 	}
 	ck_assert_uint_gt(refused, 10000);
@@ -627,14 +574,14 @@ START_TEST(every_truncation_is_refused)
 	ssize_t n;
 
 	full_asset(&h);
-	n = nf_prads_asset_get(&p, &h, good, CAP);
-	nf_prads_asset_del(&p, &h);
+	n = nf_prads_asset_get(&prads, &h, good, CAP);
+	nf_prads_asset_del(&prads, &h);
 	for (size_t len = 0; len < (size_t)n; len++) {
 		uint8_t *bad = malloc(len ? len : 1);
 
 		memcpy(bad, good, len);
-		ck_assert_int_eq(nf_prads_asset_put(&p, &h, bad, len), -EINVAL);
-		ck_assert(!nf_prads_asset_has(&p, &h));
+		ck_assert_int_eq(nf_prads_asset_put(&prads, &h, bad, len), -EINVAL);
+		ck_assert(!nf_prads_asset_has(&prads, &h));
 		free(bad);
 	}
 }
@@ -647,7 +594,7 @@ int main(void)
 	SRunner *r = srunner_create(s);
 	int failed;
 
-	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_checked_fixture(t, prads_tables_new, prads_tables_free);
 	tcase_set_timeout(t, 120);
 	tcase_add_test(t, conn_there_and_back);
 	tcase_add_test(t, conn_put_keeps_place_and_id);

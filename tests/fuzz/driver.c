@@ -2,17 +2,19 @@
 /*
  * Runs a fuzz target without libFuzzer, the same way each time.
  *
- *   fuzz_NAME [FILE…]        the files, or the seeds and mutations of them
+ *   fuzz_NAME FILE…          the files
+ *   fuzz_NAME --seeds N      the seeds, and N mutations of each; with $NFSHIM_FULL=1 many
  *   fuzz_NAME --write DIR    write the seeds as a corpus for libFuzzer
  */
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "fuzz.h"
 
 #define MAX_INPUT (128u << 10)
-#define MUTATIONS 4000 /* of each seed */
+#define MANY	  4000 /* mutations of each seed */
 
 static uint8_t seed[MAX_INPUT];
 static unsigned rnd = 1;
@@ -66,14 +68,14 @@ static size_t mutate(uint8_t *p, size_t n)
 	}
 }
 
-static void run_seeds(void)
+static void run_seeds(int mutations)
 {
 	static uint8_t buf[MAX_INPUT];
 	size_t n, m;
 
 	for (unsigned i = 0; (n = nf_fuzz_seed(nf_fuzz_kind, i, seed, MAX_INPUT)); i++) {
 		run(seed, n);
-		for (int j = 0; j < MUTATIONS; j++) {
+		for (int j = 0; j < mutations; j++) {
 			memcpy(buf, seed, n);
 			m = n;
 			for (size_t k = 1 + below(4); k; k--)
@@ -119,14 +121,23 @@ static int write_seeds(const char *dir)
 	return 0;
 }
 
+static bool full(void)
+{
+	const char *e = getenv("NFSHIM_FULL");
+
+	return e && !strcmp(e, "1");
+}
+
 int main(int argc, char **argv)
 {
 	int rc = 0;
 
 	if (argc == 3 && !strcmp(argv[1], "--write"))
 		return write_seeds(argv[2]);
-	if (argc == 1)
-		run_seeds();
+	if (argc == 3 && !strcmp(argv[1], "--seeds")) {
+		run_seeds(full() ? MANY : atoi(argv[2]));
+		return 0;
+	}
 	for (int i = 1; i < argc; i++)
 		rc |= run_file(argv[i]);
 	return rc;

@@ -11,7 +11,17 @@
 /* One input; aborts if a promise is broken. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum nf_fuzz_kind { NF_FUZZ_MSG, NF_FUZZ_STREAM, NF_FUZZ_RING, NF_FUZZ_SPACE, NF_FUZZ_FLOW };
+enum nf_fuzz_kind {
+	NF_FUZZ_MSG,
+	NF_FUZZ_STREAM,
+	NF_FUZZ_RING,
+	NF_FUZZ_SPACE,
+	NF_FUZZ_FLOW,
+	NF_FUZZ_MARK,
+	NF_FUZZ_PRADS,
+	NF_FUZZ_SEQHASH,
+	NF_FUZZ_HELPER,
+};
 extern const enum nf_fuzz_kind nf_fuzz_kind; /* of this target */
 
 /* Seed @i of @kind into @buf; its size, 0 if there are no more. */

@@ -4,8 +4,7 @@
 
 #include "fuzz.h"
 #include "msg.h"
-
-#define COUNT(a) (unsigned)(sizeof(a) / sizeof((a)[0]))
+#include "seeds.h"
 
 /* ---- messages ---- */
 
@@ -197,17 +196,17 @@ static size_t seed_flow(unsigned i, uint8_t *buf, size_t cap)
 
 size_t nf_fuzz_seed(enum nf_fuzz_kind kind, unsigned i, uint8_t *buf, size_t cap)
 {
-	switch (kind) {
-	case NF_FUZZ_MSG:
-		return seed_msg(i, buf, cap);
-	case NF_FUZZ_STREAM:
-		return seed_stream(i, buf, cap);
-	case NF_FUZZ_RING:
-		return seed_ring(i, buf, cap);
-	case NF_FUZZ_SPACE:
-		return seed_space(i, buf, cap);
-	case NF_FUZZ_FLOW:
-		return seed_flow(i, buf, cap);
-	}
-	return 0;
+	static size_t (*const of[])(unsigned, uint8_t *, size_t) = {
+		[NF_FUZZ_MSG] = seed_msg,
+		[NF_FUZZ_STREAM] = seed_stream,
+		[NF_FUZZ_RING] = seed_ring,
+		[NF_FUZZ_SPACE] = seed_space,
+		[NF_FUZZ_FLOW] = seed_flow,
+		[NF_FUZZ_MARK] = nf_fuzz_seed_mark,
+		[NF_FUZZ_PRADS] = nf_fuzz_seed_prads,
+		[NF_FUZZ_SEQHASH] = nf_fuzz_seed_seqhash,
+		[NF_FUZZ_HELPER] = nf_fuzz_seed_helper,
+	};
+
+	return of[kind](i, buf, cap);
 }

@@ -12,56 +12,17 @@ downgraded    the hold fills while the commit is held up: order is given up, not
 too-early     the hold fills before the route has changed: the move is aborted, nothing has happened
 All are judged by seqhash, reuse-prads by stock PRADS.
 """
-import argparse
 import os
-import random
-import re
-import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 
-from harness import CAMPUS, POD, Failure, Invalid, Lab, run, wait_for
+from harness import CAMPUS, POD, Invalid, run, wait_for
+from job import expect, lines, main
 from pcap import Closing, Trace, connection
 
 PPS = 1500
-MOST_INVALID = 3
 FOR_EVER = "600000"  # a linger that only the next move ends
-
-
-class Job:
-    """What a case is given."""
-
-    def __init__(self, build, seed, tmp):
-        self.build, self.seed, self.tmp = build, seed, tmp
-        self.random = random.Random(seed)
-        self.campus = Trace(CAMPUS)
-
-    def lab(self, **kw):
-        return Lab(self.build, kw.pop("nf", "seqhash"), seed=self.seed, pause=True, **kw)
-
-    def file(self, name, records):
-        return self.campus.write(os.path.join(self.tmp, name + ".pcap"), records)
-
-    def of_space(self, path, space=POD):
-        out = path[:-len(".pcap")] + "-space.pcap"
-        run("tcpdump", "-r", path, "-w", out, space, stderr=subprocess.DEVNULL)
-        return out
-
-    def fresh(self, path):
-        """What an NF prints for these packets that has seen nothing before."""
-        return run(os.path.join(self.build, "tests/nf/seqhash"), "-r", path).splitlines()
-
-
-def expect(what, condition):
-    if not condition:
-        raise Failure("not so: " + what)
-
-
-def lines(lab, name):
-    with open(lab.path(name + ".out"), encoding="latin-1") as f:
-        return f.read().splitlines()
 
 
 def send_beside(lab, job, path, name, dev):
@@ -254,52 +215,9 @@ CASES = {
 }
 
 
-def case(build, name, seed, runs):
-    said, invalid = "", 0
-    for done in range(runs):
-        while True:
-            try:
-                with tempfile.TemporaryDirectory() as tmp:
-                    said = CASES[name](Job(build, seed + done + 1000 * invalid, tmp))
-                print("  run %d: %s" % (done + 1, said), flush=True)
-                break
-            except Invalid as e:
-                invalid += 1
-                print("  invalid: %s" % e, flush=True)
-                if invalid > MOST_INVALID:
-                    raise Failure("%d invalid runs" % invalid) from e
-    return "%d of %d runs, %d invalid; %s" % (runs, runs, invalid, said)
-
-
-def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    p.add_argument("--build", default=os.environ.get("NFSHIM_BUILD_TEST", "build-test"))
-    p.add_argument("--full", action="store_true")
-    p.add_argument("--runs", type=int, default=0)
-    p.add_argument("--seed", type=int, default=random.randrange(1 << 20))
-    p.add_argument("--case", default="")
-    p.add_argument("--list", action="store_true")
-    args = p.parse_args()
-    names = [n for n in CASES if re.search(args.case, n)]
-    if not (args.full or args.runs or args.case):
-        r = random.Random(args.seed)
-        names = ["forwarded", "forgotten", r.choice(["reuse-seqhash", "reuse-prads"]), r.choice(["downgraded", "too-early"])]
-    if args.list:
-        print("\n".join(names))
-        return 0
-    print("seed %d" % args.seed, flush=True)
-    failed = 0
-    for name in names:
-        if not os.path.exists(CAMPUS):
-            print("skip %s: no %s" % (name, CAMPUS))
-            continue
-        try:
-            print("ok %s: %s" % (name, case(args.build, name, args.seed, args.runs or (5 if args.full else 1))), flush=True)
-        except (Failure, subprocess.SubprocessError) as e:
-            failed += 1
-            print("not ok %s: %s" % (name, str(e).replace("\n", " | ")[:500]), flush=True)
-    return 1 if failed else 0
+def sample(draw):
+    return ["forwarded", "forgotten", draw.choice(["reuse-seqhash", "reuse-prads"]), draw.choice(["downgraded", "too-early"])]
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(__doc__, CASES, sample))

@@ -11,16 +11,14 @@ exact in 20 of 20 valid runs; else a sample drawn by the seed is run once.
 In the cases *-nothing-moved the route of campus800's one pod changes midway and no state is moved:
 the same judges must object.
 """
-import argparse
-import os
 import random
 import re
-import subprocess
 import sys
 import tempfile
 from copy import copy
 
-from harness import CAMPUS, POD, Failure, Invalid
+from cases import judge, options, repeat
+from harness import CAMPUS, POD, Failure
 from move_run import MOST_INVALID, Case, count, many, unmoved
 
 VETH = "-veth"  # clones come through a bridge
@@ -74,14 +72,7 @@ def chosen(args):
 
 def objections(build, case, seed):
     """What the judges said of a run in which only the route changed. Failure if one was content."""
-    for attempt in range(MOST_INVALID + 1):
-        try:
-            said = unmoved(build, case, CAMPUS, count(CAMPUS), seed + 1000 * attempt)
-            break
-        except Invalid as e:
-            print("  invalid: %s" % e, flush=True)
-    else:
-        raise Failure("%d invalid runs" % (MOST_INVALID + 1))
+    said = repeat(1, seed, lambda i, n: unmoved(build, case, CAMPUS, count(CAMPUS), n), MOST_INVALID)[0][0]
     text = "; ".join("%s: exit %d, %s" % (program, code, counts) for program, code, counts in said)
     if any(code != 1 for _, code, _ in said):
         raise Failure("a judge did not object: " + text)
@@ -90,49 +81,24 @@ def objections(build, case, seed):
     return text
 
 
-def check_unmoved(args):
-    failed = 0
-    for name in [n for n in UNMOVED if re.search(args.case, n)]:
-        if not os.path.exists(CAMPUS):
-            print("skip %s: no %s" % (name, CAMPUS))
-            continue
-        try:
-            print("ok %s: %s" % (name, objections(args.build, UNMOVED[name], args.seed)), flush=True)
-        except (Failure, subprocess.SubprocessError) as e:
-            failed += 1
-            print("not ok %s: %s" % (name, str(e).replace("\n", " | ")[:500]), flush=True)
-    return failed
+def exact(args, name):
+    runs = args.runs or (20 if args.full else 1)
+    with tempfile.TemporaryDirectory() as tmp:
+        results, invalid = many(args.build, CASES[name], runs, args.seed, tmp, lambda t: print(t, flush=True))
+    return "%d of %d runs exact, %d invalid; min/median/max %s" % (
+        runs, runs, invalid, " ".join(spread(results, k) for k in FIGURES + PHASES))
 
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    p.add_argument("--build", default=os.environ.get("NFSHIM_BUILD", "build"))
-    p.add_argument("--full", action="store_true")
-    p.add_argument("--runs", type=int, default=0)
-    p.add_argument("--seed", type=int, default=random.randrange(1 << 20))
-    p.add_argument("--case", default="")
-    p.add_argument("--list", action="store_true")
-    args = p.parse_args()
+    args = options(__doc__, "build").parse_args()
     names = chosen(args)
+    unmoved_names = [n for n in UNMOVED if re.search(args.case, n)]
     if args.list:
-        print("\n".join(names + [n for n in UNMOVED if re.search(args.case, n)]))
+        print("\n".join(names + unmoved_names))
         return 0
     print("seed %d" % args.seed, flush=True)
-    failed = check_unmoved(args)
-    for name in names:
-        if not os.path.exists(CAMPUS):
-            print("skip %s: no %s" % (name, CAMPUS))
-            continue
-        runs = args.runs or (20 if args.full else 1)
-        with tempfile.TemporaryDirectory() as tmp:
-            try:
-                results, invalid = many(args.build, CASES[name], runs, args.seed, tmp, lambda t: print(t, flush=True))
-            except Failure as e:
-                failed += 1
-                print("not ok %s: %s" % (name, str(e).replace("\n", " | ")[:500]), flush=True)
-                continue
-        print("ok %s: %d of %d runs exact, %d invalid; min/median/max %s" %
-              (name, runs, runs, invalid, " ".join(spread(results, k) for k in FIGURES + PHASES)), flush=True)
+    failed = judge(unmoved_names, lambda name: objections(args.build, UNMOVED[name], args.seed))
+    failed += judge(names, lambda name: exact(args, name))
     return 1 if failed else 0
 
 

@@ -14,17 +14,15 @@ two must be that of the reference, line by line. Two more of its own differences
     move nevertheless, and are counted.
 "points" holds a party of the move at each pause point and fires then; "storm" fires all the time.
 """
-import argparse
 import os
-import random
 import re
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 
+from cases import judge, options, repeat
 from harness import CAMPUS, POD, Failure, Invalid, Lab, run, wait_for
 from pcap import Closing, Trace, connection
 
@@ -33,7 +31,6 @@ LATE_RATE = 300  # packets a second while the moves happen
 LATE = 2300      # packets while they happen: many connections of campus800 close only shortly before its end
 QUIET = 6.0      # seconds after which every sweep ends a closed connection, whatever the fractions are
 SILENCE = 4.0    # most that a closed connection may be silent between two packets
-MOST_INVALID = 3
 
 # What is held, in a move from {s} to {d}. The first ones come before the source is armed.
 UNARMED = ["ctrl.begin-dst", "xfer.{d}.begin-dst", "shim.{d}.begin-dst", "ctrl.begin-src", "xfer.{s}.dial",
@@ -206,32 +203,24 @@ def one(build, how, files, sent, pps, seed, start):
             fired, start[0].format(s="ids1"), "+".join(str(r["clones"]) for r in results), old, "; ".join(texts))
 
 
-def case(build, name, seed, runs, pps, tmp):
+def case(build, name, seed, runs, pps):
     how, copies = CASES[name]
-    files, sent = parts(build, copies, pps, tmp)
-    said, invalid = [], 0
-    while len(said) < runs:
-        try:
-            said.append(one(build, how, files, sent, pps, seed + len(said) + 1000 * invalid,
-                            STARTS[(seed + len(said) + (how == "storm")) % len(STARTS)]))
-            print("  run %d: %s" % (len(said), said[-1]), flush=True)
-        except Invalid as e:
-            invalid += 1
-            print("  invalid: %s" % e, flush=True)
-            if invalid > MOST_INVALID:
-                raise Failure("%d invalid runs" % invalid) from e
+
+    def run_of(files, sent, i, n):
+        start = STARTS[(seed + i + (how == "storm")) % len(STARTS)]
+        said = one(build, how, files, sent, pps, n, start)
+        print("  run %d: %s" % (i + 1, said), flush=True)
+        return said
+
+    with tempfile.TemporaryDirectory() as tmp:
+        files, sent = parts(build, copies, pps, tmp)
+        said, invalid = repeat(runs, seed, lambda i, n: run_of(files, sent, i, n))
     return "%d of %d runs exact, %d invalid; %s" % (runs, runs, invalid, said[-1])
 
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    p.add_argument("--build", default=os.environ.get("NFSHIM_BUILD_TEST", "build-test"))
-    p.add_argument("--full", action="store_true")
-    p.add_argument("--runs", type=int, default=0)
-    p.add_argument("--seed", type=int, default=random.randrange(1 << 20))
+    p = options(__doc__)
     p.add_argument("--pps", type=int, default=2500, help="rate before the moves")
-    p.add_argument("--case", default="")
-    p.add_argument("--list", action="store_true")
     args = p.parse_args()
     names = [n for n in CASES if re.search(args.case, n)]
     if not (args.full or args.runs or args.case):
@@ -240,19 +229,8 @@ def main():
         print("\n".join(names))
         return 0
     print("seed %d" % args.seed, flush=True)
-    failed = 0
-    for name in names:
-        if not os.path.exists(CAMPUS):
-            print("skip %s: no %s" % (name, CAMPUS))
-            continue
-        with tempfile.TemporaryDirectory() as tmp:
-            try:
-                said = case(args.build, name, args.seed, args.runs or (5 if args.full else 1), args.pps, tmp)
-                print("ok %s: %s" % (name, said), flush=True)
-            except (Failure, subprocess.SubprocessError) as e:
-                failed += 1
-                print("not ok %s: %s" % (name, str(e).replace("\n", " | ")[:500]), flush=True)
-    return 1 if failed else 0
+    runs = args.runs or (5 if args.full else 1)
+    return 1 if judge(names, lambda name: case(args.build, name, args.seed, runs, args.pps)) else 0
 
 
 if __name__ == "__main__":

@@ -12,23 +12,18 @@ capture   the NF has a filter by length and a short snaplen, which clones pass a
 refused   no device at the helper, no room in the NF's capture: refused before anything starts
 All are judged by seqhash against a reference that sees the same frames and never moves.
 """
-import argparse
 import os
-import random
 import re
 import struct
-import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 
-from harness import CAMPUS, POD, ROOT, Failure, Invalid, wait_for
-from late import Job, expect, lines
+from harness import POD, ROOT, Invalid, wait_for
+from job import expect, lines, main
 from pcap import Trace
 
 PPS = 1500
-MOST_INVALID = 3
 ETHER, TAG, MAGIC = 14, 48, b"NFTW"
 SNAPLEN = 96
 LARGEST = 9000 + ETHER  # of the lab
@@ -260,51 +255,9 @@ def refused(job):
 CASES = {"attacks": attacks, "lost": lost, "cut": cut, "capture": capture, "refused": refused}
 
 
-def case(build, name, seed, runs):
-    said, invalid = "", 0
-    for done in range(runs):
-        while True:
-            try:
-                with tempfile.TemporaryDirectory() as tmp:
-                    said = CASES[name](Job(build, seed + done + 1000 * invalid, tmp))
-                print("  run %d: %s" % (done + 1, said), flush=True)
-                break
-            except Invalid as e:
-                invalid += 1
-                print("  invalid: %s" % e, flush=True)
-                if invalid > MOST_INVALID:
-                    raise Failure("%d invalid runs" % invalid) from e
-    return "%d of %d runs, %d invalid; %s" % (runs, runs, invalid, said)
-
-
-def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    p.add_argument("--build", default=os.environ.get("NFSHIM_BUILD_TEST", "build-test"))
-    p.add_argument("--full", action="store_true")
-    p.add_argument("--runs", type=int, default=0)
-    p.add_argument("--seed", type=int, default=random.randrange(1 << 20))
-    p.add_argument("--case", default="")
-    p.add_argument("--list", action="store_true")
-    args = p.parse_args()
-    names = [n for n in CASES if re.search(args.case, n)]
-    if not (args.full or args.runs or args.case):
-        names = ["attacks", random.Random(args.seed).choice(["lost", "cut"]), "capture", "refused"]
-    if args.list:
-        print("\n".join(names))
-        return 0
-    print("seed %d" % args.seed, flush=True)
-    failed = 0
-    for name in names:
-        if not os.path.exists(CAMPUS):
-            print("skip %s: no %s" % (name, CAMPUS))
-            continue
-        try:
-            print("ok %s: %s" % (name, case(args.build, name, args.seed, args.runs or (5 if args.full else 1))), flush=True)
-        except (Failure, subprocess.SubprocessError) as e:
-            failed += 1
-            print("not ok %s: %s" % (name, str(e).replace("\n", " | ")[:500]), flush=True)
-    return 1 if failed else 0
+def sample(draw):
+    return ["attacks", draw.choice(["lost", "cut"]), "capture", "refused"]
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(__doc__, CASES, sample))
