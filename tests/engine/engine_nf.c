@@ -7,12 +7,14 @@
  *
  * READER: loop, dispatch, next, next_ex; after a wait: poll (then pcap_dispatch), select
  * (pcap_next), epoll (pcap_next_ex), the last three from live:INTERFACE,INTERFACE too. next: CNT
- * packets by pcap_dispatch first.
+ * packets by pcap_dispatch first. threads: one for each of two interfaces, with a state of its own;
+ * CNT 1: the second begins when a packet says so; CNT 2: its capture is in a fanout group.
  *
  * Its output is a line for each packet, which the shim must drop for clones.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if_packet.h>
 #include <pcap/pcap.h>
 #include <poll.h>
 #include <pthread.h>
@@ -22,6 +24,7 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/select.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "nfshim.h"
@@ -30,19 +33,25 @@
 #define LONGEST_S 120
 
 static struct play *play;
-static struct play_state state[PLAY_FLOWS];
+static __thread struct play_state state[PLAY_FLOWS];
 static struct nfshim_hooks hooks;
-static pcap_t *handle, *handles[2]; /* the one that is read now; all */
-static bool quit;
+static __thread pcap_t *handle; /* that is read now */
+static pcap_t *handles[2];
+static __thread bool quit;
+static pthread_t second;
 
 static void note(enum play_event event, unsigned flow, int64_t n)
 {
-	uint32_t i = atomic_load_explicit(&play->used, memory_order_relaxed);
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	uint32_t i;
 
+	pthread_mutex_lock(&lock);
+	i = atomic_load_explicit(&play->used, memory_order_relaxed);
 	if (i == PLAY_ENTRIES)
 		abort();
 	play->diary[i] = (struct play_entry){(uint8_t)event, (uint8_t)flow, n};
 	atomic_store_explicit(&play->used, i + 1, memory_order_release);
+	pthread_mutex_unlock(&lock);
 }
 
 /* ---- state hooks ---- */
@@ -136,6 +145,14 @@ static void *read_once(void *unused)
 	return NULL;
 }
 
+static void *read_second(void *unused);
+
+static void begin_second(void)
+{
+	if (pthread_create(&second, NULL, read_second, NULL))
+		abort();
+}
+
 static void read_in_a_thread(void)
 {
 	pthread_t t;
@@ -144,12 +161,22 @@ static void read_in_a_thread(void)
 		abort();
 }
 
+static void stall(void)
+{
+	while (!atomic_load(&play->go))
+		usleep(200);
+}
+
 static void obey(enum play_what what)
 {
 	switch (what) {
+	case PLAY_BEGIN:
+		begin_second();
+		break;
+	case PLAY_EXIT:
+		pthread_exit(NULL);
 	case PLAY_WAIT:
-		while (!atomic_load(&play->go))
-			usleep(200);
+		stall();
 		break;
 	case PLAY_QUIT:
 		received();
@@ -184,6 +211,8 @@ static void work(const struct pcap_pkthdr *h, const u_char *data)
 	note(again ? PLAY_CLONE : PLAY_PACKET, flow, number);
 	if (!again)
 		obey(what);
+	else if (what == PLAY_STALL)
+		stall();
 	play_apply(&state[flow], number, what);
 	n = snprintf(line, sizeof(line), "%u %u\n", flow, number);
 	if (write(STDOUT_FILENO, line, (size_t)n) != n)
@@ -345,6 +374,32 @@ static void read_in_turns(void)
 	}
 }
 
+static void *read_second(void *unused)
+{
+	(void)unused;
+	handle = handles[1];
+	pcap_loop(handle, -1, on_packet, NULL);
+	return NULL;
+}
+
+static void join_fanout(pcap_t *p)
+{
+	int group = getpid() & 0xffff;
+
+	if (setsockopt(pcap_fileno(p), SOL_PACKET, PACKET_FANOUT, &group, sizeof(group)))
+		abort();
+}
+
+static void read_by_threads(int cnt)
+{
+	if (cnt == 2)
+		join_fanout(handles[1]);
+	if (cnt != 1)
+		begin_second();
+	pcap_loop(handle, -1, on_packet, NULL);
+	pthread_join(second, NULL);
+}
+
 static void open_input(char *where)
 {
 	char err[PCAP_ERRBUF_SIZE] = "";
@@ -393,7 +448,8 @@ int main(int argc, char **argv)
 				      .has = has,
 				      .get = get,
 				      .put = put,
-				      .del = del};
+				      .del = del,
+				      .threads = !strcmp(argv[2], "threads")};
 	if (nfshim_register)
 		note(PLAY_REGISTERED, 0, nfshim_register(&hooks, NULL));
 	open_input(argv[4]);
@@ -409,6 +465,8 @@ int main(int argc, char **argv)
 		read_after(wait_by_select);
 	else if (!strcmp(argv[2], "epoll"))
 		read_after(wait_by_epoll);
+	else if (!strcmp(argv[2], "threads"))
+		read_by_threads(cnt);
 	else if (!strcmp(argv[2], "turns"))
 		read_in_turns();
 	else

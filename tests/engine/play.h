@@ -23,6 +23,9 @@ enum play_what {
 	PLAY_FREE = 'f',     /* forget the flow */
 	PLAY_WAIT = 'w',     /* wait for play->go in the middle of it */
 	PLAY_BREAK = 'b',    /* pcap_breakloop, and go on with the next input call */
+	PLAY_STALL = 's',    /* of a clone: wait for play->go in the middle of it */
+	PLAY_BEGIN = 'n',    /* the second packet thread begins */
+	PLAY_EXIT = 'x',     /* this packet thread ends at once */
 	PLAY_THREAD = 't',   /* another thread reads the second capture, once */
 	PLAY_QUIT = 'q',     /* pcap_stats, pcap_breakloop, and end */
 	PLAY_REGISTER = 'r', /* nfshim_register once more */
