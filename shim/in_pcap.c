@@ -360,7 +360,7 @@ int pcap_dispatch(pcap_t *p, int cnt, pcap_handler cb, u_char *user)
 		rc = nf_real.pcap_dispatch(p, s.limit ? s.limit - s.delivered : cnt,
 					   nf_input_packet, (u_char *)&s);
 	while (rc > 0 && !s.live && !s.delivered);
-	if (rc >= 0 || (rc == PCAP_ERROR_BREAK && !s.broken && s.delivered)) {
+	if (rc >= 0 || (rc == PCAP_ERROR_BREAK && !s.broken && nf_sink_full(&s))) { /* our own */
 		bool eof = rc == 0 && !s.live && !s.delivered;
 
 		return nf_input_leave(&s, s.delivered, eof);

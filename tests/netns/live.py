@@ -39,6 +39,10 @@ CASES.update({"seqhash-%s-2000" % i: Case("seqhash", POD, 2000, nf_args=("--inpu
 for name, case in list(CASES.items()):
     CASES[name + VETH] = copy(case)
     CASES[name + VETH].inject = "veth"
+# Two packet threads, each with its own part of a move; clones come through the ring only.
+THREADS = ["seqhash-threads-2000", "seqhash-threads-20000"]
+CASES[THREADS[0]] = Case("seqhash", POD, 2000, nf_args=("--threads",))
+CASES[THREADS[1]] = Case("seqhash", "all", 20000, 20, nf_args=("--threads",))
 UNMOVED = {nf + "-nothing-moved": Case(nf, POD, 4000) for nf in ("seqhash", "prads")}
 FIGURES = ("flows", "records", "bytes_per_flow", "clones", "held_max", "buffered_max", "reserve_max", "total_ms")
 PHASES = ("begin_ms", "export_ms", "prepare_ms", "route_ms", "mark_ms", "commit_ms")
