@@ -216,6 +216,23 @@ START_TEST(fanout_is_refused)
 }
 END_TEST
 
+/* A flow that another thread gets here, or none, is found out by its first clone. */
+START_TEST(another_filter_is_refused)
+{
+	start(3);
+	helper_has_threads(2);
+	begin_both(NF_REC_BEGIN_DST);
+	send_clone_of(0, 0, 1, 900);
+	nf_gets_clones(1);
+	helper_speaks_to(1);
+	send_clone_of(1, 1, 1, 901);
+	expect_failed("does not let it in");
+	send_order(NF_REC_ABORT);
+	expect(NF_REC_OVER);
+	ck_assert_uint_eq(diary_count(PLAY_CLONE), 1);
+}
+END_TEST
+
 void add_threads_cases(TCase *t)
 {
 	tcase_add_checked_fixture(t, make_link, NULL);
@@ -225,4 +242,5 @@ void add_threads_cases(TCase *t)
 	tcase_add_test(t, one_begins_in_a_move);
 	tcase_add_test(t, one_is_left_out);
 	tcase_add_test(t, fanout_is_refused);
+	tcase_add_test(t, another_filter_is_refused);
 }

@@ -8,7 +8,8 @@
  * READER: loop, dispatch, next, next_ex; after a wait: poll (then pcap_dispatch), select
  * (pcap_next), epoll (pcap_next_ex), the last three from live:INTERFACE,INTERFACE too. next: CNT
  * packets by pcap_dispatch first. threads: one for each of two interfaces, with a state of its own;
- * CNT 1: the second begins when a packet says so; CNT 2: its capture is in a fanout group.
+ * CNT 1: the second begins when a packet says so; CNT 2: its capture is in a fanout group; CNT 3:
+ * it lets no UDP in.
  *
  * Its output is a line for each packet, which the shim must drop for clones.
  */
@@ -390,10 +391,22 @@ static void join_fanout(pcap_t *p)
 		abort();
 }
 
+static void filter_second(void)
+{
+	struct bpf_program prog;
+
+	if (pcap_compile(handles[1], &prog, "not udp", 1, PCAP_NETMASK_UNKNOWN) ||
+	    pcap_setfilter(handles[1], &prog))
+		abort();
+	pcap_freecode(&prog);
+}
+
 static void read_by_threads(int cnt)
 {
 	if (cnt == 2)
 		join_fanout(handles[1]);
+	if (cnt == 3)
+		filter_second();
 	if (cnt != 1)
 		begin_second();
 	pcap_loop(handle, -1, on_packet, NULL);

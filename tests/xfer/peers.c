@@ -412,15 +412,22 @@ struct nf_conn *dial(const char *addr)
 	return nf_conn_new(fd);
 }
 
-void hello_peer(struct nf_conn *c, uint64_t move, const uint8_t *token)
+void hello_threads(struct nf_conn *c, uint64_t move, const uint8_t *token, uint32_t others)
 {
-	struct nf_msg m = {
-		.type = NF_MSG_HELLO,
-		.hello = {.version = NF_PROTO_VERSION, .role = NF_ROLE_PEER, .move = move}};
+	struct nf_msg m = {.type = NF_MSG_HELLO,
+			   .hello = {.version = NF_PROTO_VERSION,
+				     .role = NF_ROLE_PEER,
+				     .move = move,
+				     .others = others}};
 
 	strcpy(m.hello.name, "ids1");
 	memcpy(m.hello.token, token, NF_TOKEN_BYTES);
 	ck_assert_int_eq(nf_conn_send(c, &m), 0);
+}
+
+void hello_peer(struct nf_conn *c, uint64_t move, const uint8_t *token)
+{
+	hello_threads(c, move, token, 0);
 }
 
 void lab_up(void)

@@ -84,5 +84,7 @@ void run(int ms);  /* serve for that long */
 /* A raw connection to a helper's listener. */
 struct nf_conn *dial(const char *addr);
 void hello_peer(struct nf_conn *c, uint64_t move, const uint8_t *token);
+/* Of an NF with packet threads beside the first. */
+void hello_threads(struct nf_conn *c, uint64_t move, const uint8_t *token, uint32_t others);
 
 #endif
