@@ -64,13 +64,15 @@ def chosen(args):
     names = [n for n in CASES if re.search(args.case, n)]
     if args.full or args.runs or args.case:
         return names
-    # One of each NF and of each rate and another way to read, one of them by veth, the rest is chance.
+    # One of each NF and of each rate and another way to read or two threads, one by veth, the rest is chance.
     r = random.Random(args.seed)
-    pick = [r.choice([n for n in names if n.startswith("seqhash") and n.endswith("-20000")]),
+    pick = [r.choice([n for n in names if n.startswith("seqhash") and n.endswith("-20000") and n not in THREADS]),
             r.choice([n for n in names if n.startswith("prads") and n.endswith("-2000")]),
             r.choice([n for n in names if n.startswith("prads") and n.endswith("-20000")]),
             "seqhash-%s-2000" % r.choice(INPUTS)]
     pick[r.randrange(len(pick))] += VETH
+    if r.randrange(2):
+        pick[-1] = THREADS[0]
     return [n for n in names if n in pick]
 
 
