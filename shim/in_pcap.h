@@ -12,8 +12,8 @@
 
 struct nf_capture {
 	_Atomic(const pcap_t *) handle;	 /* NULL: free slot */
-	int fd;				 /* selectable, -1 for a file */
-	int linktype;			 /* -1: not active yet */
+	_Atomic int fd;			 /* selectable, -1 for a file */
+	_Atomic int linktype;		 /* -1: not active yet */
 	struct nf_thread *_Atomic owner; /* the packet thread that reads it */
 	_Atomic bool elsewhere;		 /* another thread does, too */
 	bool has_filter;

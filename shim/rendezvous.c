@@ -49,7 +49,7 @@ static bool forked; /* a child may have the name now */
 
 static pthread_mutex_t status_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct nf_msg_status status;
-static unsigned status_seq;
+static _Atomic unsigned status_seq;
 
 /* One helper, or none. Descriptors are hidden. */
 static struct guest {
@@ -438,7 +438,7 @@ static void listen_to(struct guest *g, bool readable)
 		rc = m.type == NF_MSG_ASK ? tell_status(g) : -EPROTO;
 	if (rc == 0)
 		rc = follow_threads(g);
-	if (rc == 0 && g->told != __atomic_load_n(&status_seq, __ATOMIC_RELAXED))
+	if (rc == 0 && g->told != atomic_load_explicit(&status_seq, memory_order_relaxed))
 		rc = tell_status(g);
 	if (rc == 0)
 		rc = nf_conn_flush(g->conn);
@@ -452,6 +452,7 @@ static void *serve(void *arg)
 	struct pollfd p[2];
 
 	(void)arg;
+	nf_thread_never();
 	for (;;) {
 		p[0] = (struct pollfd){.fd = listener, .events = POLLIN};
 		p[1] = (struct pollfd){.fd = g->conn ? g->fd : -1, .events = POLLIN};

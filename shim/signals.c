@@ -34,7 +34,7 @@ static _Atomic pid_t armed; /* the process that last was; a child has no safe po
 static _Atomic unsigned armed_threads;
 static __thread bool armed_here;
 static _Atomic uint32_t some_wait; /* the same bits; sweeps do not count */
-static const int *sweeps;
+static const int *_Atomic sweeps;
 static atomic_flag busy = ATOMIC_FLAG_INIT; /* table[].nf; held with all signals blocked */
 
 void (*nf_signals_on_terminate)(void);

@@ -17,6 +17,7 @@ static _Atomic unsigned count;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_key_t key;
 static bool has_key;
+static __thread bool never;
 
 /* The thread ends. Its state in the NF may be gone already: hooks are not called any more. */
 static void end(void *place)
@@ -51,9 +52,15 @@ static bool one_more(void)
 	return !atomic_load(&count) || (nf_provider.hooks.size && nf_provider.hooks.threads);
 }
 
+void nf_thread_never(void)
+{
+	never = true;
+}
+
 bool nf_thread_may_begin(void)
 {
-	return nf_thread || (nf_provider.hooks.size && !nf_provider.hooks.check && one_more());
+	return nf_thread ||
+	       (!never && nf_provider.hooks.size && !nf_provider.hooks.check && one_more());
 }
 
 bool nf_thread_begin(unsigned number)

@@ -39,6 +39,7 @@ extern __thread struct nf_thread *nf_thread __attribute__((tls_model("initial-ex
 /* Make this thread a packet thread, if it may be one; @number: of its capture. */
 bool nf_thread_begin(unsigned number);
 bool nf_thread_may_begin(void);
+void nf_thread_never(void); /* the service thread is none */
 unsigned nf_threads_count(void);
 bool nf_threads_in_window(void); /* is some thread? */
 /* In a child of fork only the calling thread is left. */

@@ -25,6 +25,10 @@ void nf_threads_forked(void)
 {
 }
 
+void nf_thread_never(void)
+{
+}
+
 void nf_engine_fail(const char *why)
 {
 	(void)why;
