@@ -9,6 +9,7 @@
 #include "in_pcap.h"
 #include "link.h"
 #include "provider.h"
+#include "window.h"
 
 struct nf_thread nf_threads[NF_THREADS] = {[0 ... NF_THREADS - 1] = {.doorbell = -1}};
 __thread struct nf_thread *nf_thread;
@@ -26,6 +27,8 @@ static void end(void *place)
 
 	nf_engine_thread_ends();
 	nf_capture_disown();
+	atomic_store(&t->window, false);
+	nf_window = 0;
 	nf_thread = NULL;
 	atomic_fetch_sub(&count, 1);
 	atomic_store(&t->known, false);

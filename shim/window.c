@@ -8,8 +8,9 @@
  * the end is set to the write pointer. Each such character then comes to
  * __overflow, which is ours. What stood in the buffer before is untouched and
  * may be flushed by anything at any time, and so may what other threads print
- * meanwhile: glibc flushes a full buffer and goes on. The last window that
- * closes gives the room back.
+ * meanwhile: glibc flushes a full buffer and goes on. The room that this makes
+ * in a stream is taken again when the reprocessing thread locks it, as it must
+ * to share it. The last window that closes gives it back.
  *
  * Nothing is remembered: of a fully buffered stream in put mode, the end of
  * the put area is the end of the buffer.
@@ -67,7 +68,7 @@ static void each_stream(void (*fn)(FILE *))
 {
 	_IO_list_lock();
 	for (FILE *f = _IO_list_all; f; f = f->_chain) {
-		if (!is_putting(f) || ftrylockfile(f) != 0)
+		if (!is_putting(f) || nf_real.ftrylockfile(f) != 0)
 			continue;
 		fn(f);
 		funlockfile(f);
@@ -98,6 +99,23 @@ static inline int flushed(int rc)
 {
 	if (nf_dropping())
 		each_stream(take_room);
+	return rc;
+}
+
+/* So does other threads' output to the same stream. */
+void flockfile(FILE *f)
+{
+	nf_real.flockfile(f);
+	if (nf_dropping())
+		take_room(f);
+}
+
+int ftrylockfile(FILE *f)
+{
+	int rc = nf_real.ftrylockfile(f);
+
+	if (rc == 0 && nf_dropping())
+		take_room(f);
 	return rc;
 }
 

@@ -151,6 +151,32 @@ START_TEST(one_window_is_not_the_others)
 }
 END_TEST
 
+/* A stream that both print to gets room again by the other's output, however it prints; text of
+ * the reprocessing thread does not get in. */
+START_TEST(one_stream_for_both)
+{
+	static const char *const others[] = {"5 6", "5p 6"};
+
+	start(4);
+	helper_has_threads(2);
+	begin_both(NF_REC_BEGIN_DST);
+	send_what(PLAY_STALL, 0, 1, 900);
+	nf_gets_clones(1);
+	helper_speaks_to(1);
+	send_order(NF_REC_ABORT);
+	expect(NF_REC_OVER);
+	send_now("sw1", others[_i]);
+	nf_gets(2); /* the first one is printed */
+	atomic_store(&play->go, true);
+	helper_speaks_to(0);
+	send_order(NF_REC_ABORT);
+	expect(NF_REC_OVER);
+	expect_end();
+	ck_assert_ptr_nonnull(strstr(output(), "5 0\n"));
+	ck_assert_ptr_null(strstr(output(), "900"));
+}
+END_TEST
+
 /* It breaks off its input, or just ends. */
 START_TEST(one_ends_in_a_move)
 {
@@ -238,6 +264,7 @@ void add_threads_cases(TCase *t)
 	tcase_add_checked_fixture(t, make_link, NULL);
 	tcase_add_test(t, each_moves_its_own);
 	tcase_add_test(t, one_window_is_not_the_others);
+	tcase_add_loop_test(t, one_stream_for_both, 0, 2);
 	tcase_add_loop_test(t, one_ends_in_a_move, 0, 2);
 	tcase_add_test(t, one_begins_in_a_move);
 	tcase_add_test(t, one_is_left_out);

@@ -24,6 +24,7 @@ enum play_what {
 	PLAY_WAIT = 'w',     /* wait for play->go in the middle of it */
 	PLAY_BREAK = 'b',    /* pcap_breakloop, and go on with the next input call */
 	PLAY_STALL = 's',    /* of a clone: wait for play->go in the middle of it */
+	PLAY_CALL = 'p',     /* print it by a call, not character by character */
 	PLAY_BEGIN = 'n',    /* the second packet thread begins */
 	PLAY_EXIT = 'x',     /* this packet thread ends at once */
 	PLAY_THREAD = 't',   /* another thread reads the second capture, once */
