@@ -80,6 +80,7 @@ bool nf_thread_begin(unsigned number)
 	if (t && make_doorbell(t)) {
 		atomic_store(&t->number, number);
 		atomic_store(&t->packets, 0);
+		t->side = NF_SIDE_NONE;
 		nf_thread = t;
 		nf_engine_thread_begins();
 		atomic_store(&t->known, true);
