@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* NFs with two packet threads: each side's first thread is that of the first capture. */
+/* NFs with two packet threads, which correspond by their captures. */
 #include <check.h>
 #include <string.h>
 
@@ -8,13 +8,15 @@
 
 #define MOVE 7u
 
-static struct shim s2, d2; /* of the first capture; lab.s and lab.d are of the second */
+/* The second to begin: at the destination it reads the first capture. So lab.s corresponds to d2,
+ * and s2 to lab.d. */
+static struct shim s2, d2;
 
 static void threads_up(void)
 {
 	lab_up();
-	shim_thread_begins(&lab.s, &s2);
-	shim_thread_begins(&lab.d, &d2);
+	shim_thread_begins(&lab.s, &s2, 1);
+	shim_thread_begins(&lab.d, &d2, 0);
 	run(20);
 }
 
@@ -55,22 +57,21 @@ START_TEST(each_to_its_own)
 {
 	threads_up();
 	both_sides_begin();
-	shim_say(&s2, NF_REC_STATE, MOVE, 1, 1, 50);
-	shim_say(&lab.s, NF_REC_STATE, MOVE, 2, 2, 60);
+	shim_say(&lab.s, NF_REC_STATE, MOVE, 1, 1, 50);
+	shim_say(&s2, NF_REC_STATE, MOVE, 2, 2, 60);
 	ck_assert_uint_eq(d2.got[shim_wait(&d2, NF_REC_STATE, 0)].version, 1);
 	ck_assert_uint_eq(lab.d.got[shim_wait(&lab.d, NF_REC_STATE, 0)].version, 2);
 	both_say(&lab.hs, &lab.s, &s2, NF_REC_EXPORTED, 0);
 	order(&lab.hs, NF_REC_PREPARE, MOVE);
 	shim_wait(&lab.s, NF_REC_PREPARE, 0);
 	shim_wait(&s2, NF_REC_PREPARE, 0);
-	shim_say(&s2, NF_REC_FINALL, MOVE, 0, 0, 0);
+	shim_say(&lab.s, NF_REC_FINALL, MOVE, 0, 0, 0);
 	shim_wait(&d2, NF_REC_FINALL, 0);
-	shim_say(&lab.s, NF_REC_CLONE, MOVE, 3, 2,
-		 60); /* the other thread's last word was not its */
+	shim_say(&s2, NF_REC_CLONE, MOVE, 3, 2, 60); /* the other thread's last word was not its */
 	shim_wait(&lab.d, NF_REC_CLONE, 0);
 	shim_say(&d2, NF_REC_DONE, MOVE, 1, 1, 0);
-	shim_wait(&s2, NF_REC_DONE, 0);
-	ck_assert_uint_eq(shim_count(&lab.s, NF_REC_DONE), 0);
+	shim_wait(&lab.s, NF_REC_DONE, 0);
+	ck_assert_uint_eq(shim_count(&s2, NF_REC_DONE), 0);
 	ck_assert_uint_eq(shim_count(&d2, NF_REC_CLONE), 0);
 	threads_down();
 }
@@ -100,7 +101,7 @@ START_TEST(numbers_differ)
 	struct nf_msg_event *e;
 
 	lab_up();
-	shim_thread_begins(&lab.s, &s2);
+	shim_thread_begins(&lab.s, &s2, 1);
 	run(20);
 	begin(&lab.hd, NF_SIDE_DST, MOVE, (struct nf_msg_begin){0});
 	shim_wait(&lab.d, NF_REC_BEGIN_DST, 0);

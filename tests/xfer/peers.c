@@ -147,7 +147,7 @@ static void tell_status(struct shim *s)
 	nf_conn_send(s->c, &m);
 }
 
-void shim_thread_begins(struct shim *s, struct shim *second)
+void shim_thread_begins(struct shim *s, struct shim *second, unsigned capture)
 {
 	struct nf_msg m = {.type = NF_MSG_CHANNEL, .channel = 1};
 	int fds[3];
@@ -162,8 +162,8 @@ void shim_thread_begins(struct shim *s, struct shim *second)
 	ck_assert_int_eq(nf_conn_send_fds(s->c, &m, fds, 3), 0);
 	close(fds[0]);
 	close(fds[1]);
-	s->status.thread[0] = 2; /* it began first, but reads the second capture */
-	s->status.thread[1] = 1;
+	s->status.thread[0] = (uint8_t)(2 - capture);
+	s->status.thread[1] = (uint8_t)(1 + capture);
 	tell_status(s);
 }
 

@@ -57,9 +57,9 @@ void lab_down(void); /* fails the test if a helper ended otherwise than by our S
 
 void shim_open(struct shim *s, const char *name);
 void shim_close(struct shim *s); /* as when the NF dies */
-/* A second packet thread of @s, which reads what is the first capture: it speaks and waits as a
- * shim that has no socket. shim_close() frees it. */
-void shim_thread_begins(struct shim *s, struct shim *second);
+/* A second packet thread of @s begins, which reads capture 0 or 1, and the first the other one. It
+ * speaks and waits as a shim that has no socket. shim_close() frees it. */
+void shim_thread_begins(struct shim *s, struct shim *second, unsigned capture);
 void shim_thread_ends(struct shim *s);
 /* Push; waits for room while serving the rest. @payload is filled with a pattern from @seed. */
 void shim_say(struct shim *s, enum nf_rec_type t, uint64_t move, uint64_t version, uint32_t flow,
