@@ -19,6 +19,7 @@
 
 #include "evlog.h"
 #include "in_pcap.h"
+#include "in_socket.h"
 #include "in_veth.h"
 #include "inject.h"
 #include "list.h"
@@ -229,6 +230,11 @@ static void begin(const struct nf_rec *r, const uint8_t *payload)
 		why = nf_veth_unfit();
 		rc = why ? -ENOTSUP : 0;
 		strncpy(err, why ? why : "", sizeof(err) - 1);
+	}
+	if (!rc && r->type == NF_REC_BEGIN_SRC) {
+		rc = nf_socket_mark_passes(true);
+		strncpy(err, "MARK cannot be made to pass the filter of the NF's packet socket",
+			sizeof(err) - 1);
 	}
 	if (!rc)
 		nf_move.frags = nf_frags_new();

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "engine.h"
+#include "in_socket.h"
 #include "in_veth.h"
 #include "link.h"
 #include "mark_filter.h"
@@ -28,11 +29,12 @@
 
 __thread struct nf_sink *nf_sink_now __attribute__((tls_model("initial-exec")));
 __thread bool nf_opening __attribute__((tls_model("initial-exec")));
+__thread int nf_activating __attribute__((tls_model("initial-exec")));
 
 static pthread_t packet_thread;
 static struct nf_capture captures[NF_CAPTURES];
 
-static struct nf_capture *find(const pcap_t *p)
+static struct nf_capture *find(const void *p)
 {
 	for (int i = 0; i < NF_CAPTURES; i++)
 		if (captures[i].handle == p)
@@ -40,7 +42,7 @@ static struct nf_capture *find(const pcap_t *p)
 	return NULL;
 }
 
-static struct nf_capture *add(const pcap_t *p)
+struct nf_capture *nf_capture_add(const void *handle)
 {
 	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 	struct nf_capture *c;
@@ -50,7 +52,7 @@ static struct nf_capture *add(const pcap_t *p)
 	if (c) {
 		memset(c, 0, sizeof(*c));
 		c->fd = c->linktype = -1;
-		c->handle = p;
+		c->handle = handle;
 	}
 	pthread_mutex_unlock(&lock);
 	return c;
@@ -60,7 +62,7 @@ struct nf_capture *nf_capture_find(const pcap_t *p, bool or_add)
 {
 	struct nf_capture *c = find(p);
 
-	return c || !or_add ? c : add(p);
+	return c || !or_add ? c : nf_capture_add(p);
 }
 
 unsigned nf_capture_number(const struct nf_capture *c)
@@ -83,6 +85,8 @@ const char *nf_capture_unfit(void)
 			       "thread that began the input can be moved";
 		if (c && c->linktype >= 0 && c->linktype != DLT_EN10MB)
 			return "the capture is not Ethernet: only Ethernet captures can be moved";
+		if (c && c->unfit)
+			return c->unfit;
 	}
 	return NULL;
 }
@@ -100,10 +104,16 @@ uint64_t nf_capture_drops(void)
 	struct pcap_stat st;
 	uint64_t n = 0;
 
-	for (unsigned i = 0; i < NF_CAPTURES; i++)
-		if (captures[i].handle && captures[i].fd >= 0 && !captures[i].elsewhere &&
-		    nf_real.pcap_stats((pcap_t *)captures[i].handle, &st) == 0)
+	for (unsigned i = 0; i < NF_CAPTURES; i++) {
+		const struct nf_capture *c = nf_capture_at(i);
+
+		if (!c || c->fd < 0 || c->elsewhere)
+			continue;
+		if (c->socket)
+			n += nf_socket_drops(c);
+		else if (nf_real.pcap_stats((pcap_t *)c->handle, &st) == 0)
 			n += st.ps_drop;
+	}
 	return n;
 }
 
@@ -214,8 +224,6 @@ static struct nf_capture *find_capture(pcap_t *p)
 
 void nf_input_enter(struct nf_sink *s, pcap_t *p, int cnt, pcap_handler cb, u_char *user)
 {
-	static bool entered;
-
 	nf_engine_returned();
 	s->cb = cb;
 	s->user = user;
@@ -226,11 +234,19 @@ void nf_input_enter(struct nf_sink *s, pcap_t *p, int cnt, pcap_handler cb, u_ch
 	s->nanosec = nf_real.pcap_get_tstamp_precision(p) == PCAP_TSTAMP_PRECISION_NANO;
 	s->live = nf_real.pcap_file(p) == NULL;
 	s->capture = find_capture(p);
+	nf_input_enter_sink(s, p);
+}
+
+void nf_input_enter_sink(struct nf_sink *s, const void *handle)
+{
+	static bool entered;
+
 	if (!entered) {
 		entered = true;
 		nf_rendezvous_ensure();
 		/* A pull call has no callback. */
-		nf_provider_attach(s->pull ? NULL : (const void *)cb, p, s->pull ? NULL : user);
+		nf_provider_attach(s->pull ? NULL : (const void *)s->cb, handle,
+				   s->pull ? NULL : s->user);
 	}
 	nf_sink_now = s;
 	nf_engine_safe_point(s);
@@ -337,7 +353,9 @@ pcap_t *pcap_open_live(const char *dev, int snaplen, int promisc, int ms, char *
 	pcap_t *p;
 
 	nf_opening = true; /* it calls pcap_set_snaplen() */
+	nf_activating++;
 	p = nf_real.pcap_open_live(dev, nf_veth_snaplen(snaplen), promisc, capped(ms), err);
+	nf_activating--;
 	nf_opening = false;
 	c = p ? find_capture(p) : NULL;
 	if (c)
@@ -347,8 +365,11 @@ pcap_t *pcap_open_live(const char *dev, int snaplen, int promisc, int ms, char *
 
 int pcap_activate(pcap_t *p)
 {
-	int rc = nf_real.pcap_activate(p);
+	int rc;
 
+	nf_activating++; /* it opens a packet socket */
+	rc = nf_real.pcap_activate(p);
+	nf_activating--;
 	if (rc >= 0)
 		find_capture(p);
 	return rc;

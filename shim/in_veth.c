@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "in_socket.h"
 #include "inject.h"
 #include "mark_filter.h"
 #include "real.h"
@@ -101,6 +102,9 @@ const char *nf_veth_unfit(void)
 	if (!nf_veth)
 		return "the capture of the destination NF has no room for the mark of a clone: "
 		       "start it with 'nfrun --veth', behind a bridge of veth-bridge.sh";
+	if (nf_socket_any())
+		return "the destination NF reads packet sockets: clones come through a veth bridge "
+		       "only to captures of libpcap; use --inject ring";
 	if (!nf_capture_live())
 		return "the destination NF reads a file: clones come through a veth bridge only to "
 		       "a live capture";

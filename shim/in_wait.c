@@ -15,6 +15,7 @@
 
 #include "engine.h"
 #include "in_pcap.h"
+#include "in_socket.h"
 #include "inject.h"
 #include "link.h"
 #include "move.h"
@@ -67,7 +68,7 @@ bool nf_wait_mine(void)
 {
 	if (nf_sink_now)
 		return !nf_inert && nf_doorbell() >= 0 && !nf_sink_now->in_callback;
-	if (nf_is_packet_thread())
+	if (nf_is_packet_thread() && !nf_socket_peeked)
 		nf_engine_returned();
 	return !nf_inert && nf_doorbell() >= 0 && nf_input_may_begin();
 }
@@ -82,6 +83,8 @@ static int wanted(const struct nf_wait *w)
 	const struct nf_rec *r = l ? nf_ring_peek(l->in, &hdr, &payload, &err) : NULL;
 	const struct nf_capture *c = NULL;
 
+	if (nf_socket_peeked)
+		return w->has(w, nf_socket_peeked->fd) ? nf_socket_peeked->fd : -1;
 	if (nf_dst_can_give())
 		c = nf_dst_gives_to();
 	else if (r && nf_dst_wants_sink(r))
@@ -111,7 +114,8 @@ static bool safe_point(const struct nf_wait *w, struct nf_sink *s)
 	bool more = nf_engine_safe_point(s);
 
 	if (s && nf_sink_full(s)) {
-		nf_real.pcap_breakloop(s->handle);
+		if (s->handle)
+			nf_real.pcap_breakloop(s->handle);
 		return true;
 	}
 	return more || (!s && wanted(w) >= 0);

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "evlog.h"
+#include "in_socket.h"
 #include "inject.h"
 #include "log.h"
 #include "provider.h"
@@ -138,6 +139,7 @@ void nf_move_forget(void)
 	if (nf_move.side == NF_SIDE_SRC)
 		nf_mark_keep();
 	nf_inject_end();
+	nf_socket_mark_passes(false);
 	nf_hold_clear(&nf_move.hold);
 	nf_space_free(nf_move.space);
 	nf_frags_free(nf_move.frags);

@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <pcap/pcap.h>
 #include <poll.h>
 #include <signal.h>
@@ -30,6 +31,7 @@
 #include "evlog.h"
 #include "flow.h"
 #include "nfshim.h"
+#include "socket_input.h"
 
 struct item { /* a flow or a host */
 	struct nfshim_flow key;
@@ -56,6 +58,7 @@ static int64_t idle_us = 60000000, now_us;
 static unsigned expire_every_ms; /* 0: no flow ever ends */
 static volatile sig_atomic_t in_packet, sweep_due;
 static pcap_t *handle;
+static int sock = -1; /* instead of the handle */
 
 static struct item *find(struct table *t, const struct nfshim_flow *key)
 {
@@ -323,20 +326,28 @@ static void stop(int sig)
 {
 	(void)sig;
 	stopped = 1;
-	pcap_breakloop(handle);
+	if (handle)
+		pcap_breakloop(handle);
 }
 
 enum wait { NO_WAIT, BY_POLL, BY_SELECT, BY_EPOLL };
-enum read { BY_LOOP, BY_DISPATCH, BY_NEXT, BY_NEXT_EX };
+enum read { BY_LOOP, BY_DISPATCH, BY_NEXT, BY_NEXT_EX, BY_SOCKET /* and an enum socket_way */ };
 
 static const struct input {
 	const char *name;
 	enum wait wait;
 	enum read read;
 } inputs[] = {
-	{"loop", NO_WAIT, BY_LOOP},	     {"dispatch", BY_POLL, BY_DISPATCH},
-	{"next", NO_WAIT, BY_NEXT},	     {"next_ex", NO_WAIT, BY_NEXT_EX},
-	{"select+next", BY_SELECT, BY_NEXT}, {"epoll+next_ex", BY_EPOLL, BY_NEXT_EX},
+	{"loop", NO_WAIT, BY_LOOP},
+	{"dispatch", BY_POLL, BY_DISPATCH},
+	{"next", NO_WAIT, BY_NEXT},
+	{"next_ex", NO_WAIT, BY_NEXT_EX},
+	{"select+next", BY_SELECT, BY_NEXT},
+	{"epoll+next_ex", BY_EPOLL, BY_NEXT_EX},
+	{"socket-recvfrom", NO_WAIT, BY_SOCKET + SOCKET_RECVFROM},
+	{"socket-read", NO_WAIT, BY_SOCKET + SOCKET_READ},
+	{"socket-recvmmsg", NO_WAIT, BY_SOCKET + SOCKET_RECVMMSG},
+	{"socket-dgram", NO_WAIT, BY_SOCKET + SOCKET_DGRAM},
 };
 
 static const struct input *input_of(const char *name)
@@ -424,6 +435,18 @@ static void read_packets(const struct input *in, int count)
 	}
 }
 
+static void read_socket(const struct input *in, int count)
+{
+	int rc = 0;
+
+	while (!stopped && rc >= 0 && count) {
+		rc = socket_read(sock, (enum socket_way)(in->read - BY_SOCKET),
+				 count > 0 ? count : INT_MAX, packet);
+		if (count > 0 && rc > 0)
+			count -= rc;
+	}
+}
+
 static pcap_t *open_live(const char *dev, int snaplen, char *err)
 {
 	pcap_t *p = pcap_create(dev, err);
@@ -446,7 +469,9 @@ static void usage(FILE *f)
 {
 	fprintf(f, "usage: seqhash -i IFACE | -r FILE [-f FILTER] [-c COUNT] [-o FILE] "
 		   "[--dispatch] [--hosts]\n"
-		   "               [--input loop|dispatch|next|next_ex|select+next|epoll+next_ex]\n"
+		   "               [--input loop|dispatch|next|next_ex|select+next|epoll+next_ex|\n"
+		   "                socket-recvfrom|socket-read|socket-recvmmsg|socket-dgram, with "
+		   "-i]\n"
 		   "               [--line-buffered] [--snaplen N] [--expire-every-ms N [--idle-ms "
 		   "N]]\n");
 }
@@ -516,7 +541,8 @@ static int parse(int argc, char **argv, struct options *opt)
 			exit(o == 'h' ? 0 : 2);
 		}
 	}
-	if (optind < argc || !opt->dev == !opt->file || !opt->input) {
+	if (optind < argc || !opt->dev == !opt->file || !opt->input ||
+	    (opt->file && opt->input->read >= BY_SOCKET)) {
 		usage(stderr);
 		return 2;
 	}
@@ -534,6 +560,11 @@ static int open_input(const struct options *opt)
 	char err[PCAP_ERRBUF_SIZE] = "";
 	struct bpf_program prog;
 
+	if (opt->input->read >= BY_SOCKET) {
+		sock = socket_open(opt->dev, opt->filter,
+				   (enum socket_way)(opt->input->read - BY_SOCKET));
+		return sock < 0;
+	}
 	handle = opt->dev ? open_live(opt->dev, opt->snaplen, err)
 			  : pcap_open_offline(opt->file, err);
 	if (!handle) {
@@ -554,7 +585,7 @@ static int open_input(const struct options *opt)
 int main(int argc, char **argv)
 {
 	struct options opt = {.count = -1, .input = &inputs[0], .snaplen = 65535};
-	struct pcap_stat st;
+	struct pcap_stat st = {0};
 	int rc = parse(argc, argv, &opt);
 
 	if (!rc)
@@ -570,6 +601,8 @@ int main(int argc, char **argv)
 	}
 	if (opt.input->read == BY_LOOP)
 		pcap_loop(handle, opt.count, packet, NULL);
+	else if (opt.input->read >= BY_SOCKET)
+		read_socket(opt.input, opt.count);
 	else
 		read_packets(opt.input, opt.count);
 	if (expire_every_ms) {
@@ -577,9 +610,12 @@ int main(int argc, char **argv)
 		sweep(INT64_MIN);
 	}
 	fflush(stdout);
-	if (opt.dev && pcap_stats(handle, &st) == 0)
+	if (sock >= 0)
+		socket_stats(sock, &st.ps_recv, &st.ps_drop);
+	if (opt.dev && (sock >= 0 || pcap_stats(handle, &st) == 0))
 		fprintf(stderr, "seqhash: received %u dropped %u ifdropped %u\n", st.ps_recv,
 			st.ps_drop, st.ps_ifdrop);
-	pcap_close(handle);
+	if (handle)
+		pcap_close(handle);
 	return 0;
 }
