@@ -158,7 +158,7 @@ static bool interrupted(struct call *k)
 	bool came = k->came != nf_signals_came();
 
 	k->came = nf_signals_came();
-	return came && (k->ns != NF_WAIT_FOREVER || !nf_signals_restart());
+	return came && (k->batch || k->ns != NF_WAIT_FOREVER || !nf_signals_restart());
 }
 
 /* The NF has packets already: what the helper wants must wait until it is back, which is now. */
@@ -176,7 +176,7 @@ static int wait_for_more(struct call *k, int64_t left)
 static int wait_once(struct call *k)
 {
 	struct pollfd p = {.fd = k->c->fd, .events = POLLIN};
-	int64_t left = k->ns;
+	int64_t left;
 	int rc;
 
 	if (!k->began)
@@ -185,8 +185,9 @@ static int wait_once(struct call *k)
 		errno = EINTR;
 		return -1;
 	}
-	if (k->ns != NF_WAIT_FOREVER)
-		left = k->ns - (int64_t)(nf_now_ns() - k->began);
+	left = k->ns;
+	if (left != NF_WAIT_FOREVER)
+		left -= (int64_t)(nf_now_ns() - k->began);
 	rc = left <= 0 ? 0 : k->batch ? wait_for_more(k, left) : nf_wait_poll(&p, 1, left);
 	if (rc > 0 || k->s.delivered || (rc < 0 && errno == EINTR && !interrupted(k)))
 		return 0;
@@ -348,7 +349,6 @@ int recvmmsg(int fd, struct mmsghdr *m, unsigned n, int flags, struct timespec *
 	int64_t ns;
 	unsigned more = 0;
 	ssize_t rc;
-
 	enum by who = n && nf_wait_timespec(timeout, &ns) ? by(c, flags) : KERNEL;
 
 	if (who == EITHER && fills(c, flags))

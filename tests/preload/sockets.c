@@ -25,6 +25,7 @@
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -293,6 +294,20 @@ static void stamps(enum how how)
 	setsockopt(fd, SOL_SOCKET, SO_TIMESTAMP, &(int){0}, sizeof(int));
 }
 
+/* Most likely when the call waits; it has the same answer if not. */
+static pid_t send_later(unsigned n)
+{
+	pid_t child = fork();
+
+	while (child == 0 && n--) {
+		usleep(WAIT_MS * 1000);
+		send_only(1);
+	}
+	if (child == 0)
+		_exit(0);
+	return child;
+}
+
 static void batches(void)
 {
 	static unsigned char data[4][200];
@@ -310,7 +325,9 @@ static void batches(void)
 		{"none asked for", 0, -1, 0, 0, 0},
 		{"two, MSG_WAITFORONE", MSG_WAITFORONE, -1, 4, 2, 0},
 		{"one later, MSG_WAITFORONE", MSG_WAITFORONE, -1, 4, 0, 1},
-		{"one and one later", 0, -1, 2, 1, 1},
+		{"one, and a signal", 0, -1, 2, 1, 1},
+		{"one and two later", 0, -1, 3, 1, 2},
+		{"two later, time", 0, 1, 2, 0, 2},
 		{"no time", 0, 0, 4, 2, 0},
 		{"time", 0, 1, 2, 2, 0},
 		{"a wrong time", 0, 2, 2, 0, 0},
@@ -318,6 +335,7 @@ static void batches(void)
 
 	for (unsigned i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
 		struct timespec *left = ways[i].timeout < 0 ? NULL : &t[ways[i].timeout];
+		pid_t child = 0;
 		int rc;
 
 		for (unsigned k = 0; k < 4; k++) {
@@ -326,18 +344,24 @@ static void batches(void)
 		}
 		for (unsigned k = 0; k < ways[i].there; k++)
 			send_frame(3 + (int)k);
-		if (ways[i].later)
+		if (ways[i].later == 1)
 			alarms(SA_RESTART, 1);
+		else if (ways[i].later)
+			child = send_later(ways[i].later);
 		errno = 0;
 		rc = recvmmsg(fd, m, ways[i].n, ways[i].flags, left);
 		no_alarms();
+		if (ways[i].later > 1)
+			waitpid(child, NULL, 0);
 		printf("recvmmsg, %s: %d, errno %d, %u %u %u %u, %s\n", ways[i].when, rc,
 		       rc < 0 ? errno : 0, m[0].msg_len, m[1].msg_len, m[2].msg_len, m[3].msg_len,
 		       !left			       ? "-"
 		       : left->tv_sec || left->tv_nsec ? "time left"
 						       : "none left");
-		while (recv(fd, got, sizeof(got), MSG_DONTWAIT) >= 0)
-			printf("one more, %d\n", got[20]);
+		/* Linux tells an interrupted recvmmsg() once more, by an errno of its own. */
+		while ((rc = (int)recv(fd, got, sizeof(got), MSG_DONTWAIT)) >= 0 || errno != EAGAIN)
+			if (rc >= 0)
+				printf("one more, %d\n", got[20]);
 	}
 }
 
