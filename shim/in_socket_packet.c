@@ -85,7 +85,8 @@ static void take_control(struct nf_socket_packet *p, struct msghdr *m, int fd)
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
 		if (c->cmsg_level == SOL_PACKET && c->cmsg_type == PACKET_AUXDATA) {
 			memcpy(&a, CMSG_DATA(c), sizeof(a));
-			p->h.len += a.tp_len - a.tp_snaplen;
+			if (a.tp_len <= MOST) /* the kernel forgets it when a packet is peeked at */
+				p->h.len += a.tp_len - a.tp_snaplen;
 			if (a.tp_status & TP_STATUS_VLAN_VALID)
 				insert_tag(p, &a);
 		} else if (c->cmsg_level != SOL_SOCKET) {

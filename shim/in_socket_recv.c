@@ -22,6 +22,7 @@
 #include "signals.h"
 
 #define SECOND_NS 1000000000
+#define FLAGS	  (MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT | MSG_WAITFORONE) /* others are errors */
 
 struct call {
 	struct nf_sink s;
@@ -51,7 +52,7 @@ enum by {
 
 static enum by by(struct nf_capture *c, int flags)
 {
-	if (!c || (nf_inert && !nf_engine_armed()) || nf_sink_now || (flags & MSG_ERRQUEUE))
+	if (!c || (nf_inert && !nf_engine_armed()) || nf_sink_now || (flags & ~FLAGS))
 		return KERNEL;
 	if (!nf_is_packet_thread() && !nf_input_begin()) {
 		c->elsewhere = true;
