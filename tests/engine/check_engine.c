@@ -32,6 +32,7 @@ int main(int argc, char **argv)
 	if (stage_own_net()) {
 		add_case(s, "live", add_live_cases);
 		add_case(s, "veth", add_veth_cases);
+		add_case(s, "socket", add_socket_cases);
 	} else {
 		printf("without live captures: they need root\n");
 	}

@@ -352,7 +352,7 @@ static void batches(void)
 		for (unsigned k = 0; k < ways[i].there; k++)
 			send_frame(3 + (int)k);
 		if (ways[i].later == 1)
-			alarms(SA_RESTART, 1);
+			alarms(SA_RESTART, ways[i].there == 0); /* the signal alone, or a frame */
 		else if (ways[i].later)
 			child = send_later(ways[i].later);
 		errno = 0;
