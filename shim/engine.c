@@ -233,7 +233,11 @@ static void begin(const struct nf_rec *r, const uint8_t *payload)
 	}
 	if (!rc && r->type == NF_REC_BEGIN_SRC) {
 		rc = nf_socket_mark_passes(true);
-		strncpy(err, "MARK cannot be made to pass the filter of the NF's packet socket",
+		strncpy(err,
+			"MARK cannot be made to reach the NF's packet socket: its filter is too "
+			"long, it "
+			"is one of several that take one protocol, or the NF may open none any "
+			"more",
 			sizeof(err) - 1);
 	}
 	if (!rc)

@@ -53,9 +53,6 @@ static const char *unfit(const struct nf_socket *k, int fd, unsigned hardware)
 	if (k->ring)
 		return "the NF reads packets from a ring of its own (PACKET_RX_RING): only those "
 		       "that it reads by libpcap or by calls can be moved";
-	if (k->protocol && k->protocol != ETH_P_ALL)
-		return "the NF's packet socket takes one protocol only, and MARK is of another: "
-		       "only sockets for ETH_P_ALL can be moved";
 	if (hardware != ARPHRD_ETHER && hardware != ARPHRD_LOOPBACK && hardware != ARPHRD_VOID)
 		return "the capture is not Ethernet: only Ethernet captures can be moved";
 	if (nf_real.getsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &on, &n) == 0 && on)
@@ -81,6 +78,7 @@ void nf_socket_learn(struct nf_capture *c)
 
 	if (nf_real.getsockname(c->fd, (struct sockaddr *)&at, &n) == 0) {
 		k->protocol = ntohs(at.sll_protocol);
+		k->bound = at.sll_ifindex;
 		if (at.sll_ifindex)
 			k->index = at.sll_ifindex;
 		if (!at.sll_ifindex)

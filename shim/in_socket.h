@@ -7,6 +7,7 @@
  *   in_socket.c         which descriptors they are
  *   in_socket_option.c  what the NF asks of them and is told
  *   in_socket_filter.c  MARK passes their filters
+ *   in_socket_mark.c    MARK comes beside sockets of one protocol
  *   in_socket_packet.c  messages of the kernel and the NF, and frames
  *   in_socket_recv.c    input calls
  */
@@ -15,6 +16,7 @@
 
 #include <linux/filter.h>
 #include <linux/if_packet.h>
+#include <net/ethernet.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
 
@@ -36,6 +38,7 @@ struct nf_socket_packet {
 
 struct nf_socket {
 	int type;	       /* SOCK_RAW, SOCK_DGRAM */
+	int bound;	       /* to the interface of that number, 0: to all */
 	int index;	       /* of an interface that packets come from */
 	unsigned protocol;     /* 0: not bound yet */
 	bool ring;	       /* the NF has a ring of its own */
@@ -77,6 +80,18 @@ int nf_socket_prefix(struct nf_socket *k, int fd);
 /* A move needs MARK, or not any more. 0 or -errno. */
 int nf_socket_mark_passes(bool on);
 extern bool nf_socket_marks_pass;
+
+/* in_socket_mark.c */
+static inline bool nf_socket_takes_one(const struct nf_socket *k)
+{
+	return k->protocol && k->protocol != ETH_P_ALL;
+}
+int nf_socket_mark_beside(void); /* a move needs it; 0 or -errno */
+void nf_socket_no_mark_beside(void);
+/* The capture that a MARK has come beside, which does not hold yet; NULL: none. */
+struct nf_capture *nf_socket_look_beside(void);
+bool nf_socket_is_behind_mark(const struct pcap_pkthdr *h); /* is a packet of that capture? */
+void nf_socket_mark_holds(void);
 
 /* in_socket_packet.c */
 int nf_socket_room(struct nf_socket *k);

@@ -57,7 +57,7 @@ int nf_socket_prefix(struct nf_socket *k, int fd)
 	struct sock_fprog both;
 	int rc;
 
-	if (!k->own.filter || k->prefixed)
+	if (!k->own.filter || k->prefixed || nf_socket_takes_one(k))
 		return 0;
 	both.len = (unsigned short)(n + k->own.len);
 	both.filter = malloc(both.len * sizeof(*both.filter));
@@ -84,6 +84,10 @@ int nf_socket_mark_passes(bool on)
 	int rc = 0, one;
 
 	nf_socket_marks_pass = on;
+	if (on)
+		rc = nf_socket_mark_beside();
+	else
+		nf_socket_no_mark_beside();
 	for (unsigned i = 0; i < NF_CAPTURES; i++) {
 		struct nf_capture *c = nf_capture_at(i);
 

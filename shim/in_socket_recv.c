@@ -205,17 +205,23 @@ static int receive(struct call *k)
 	struct nf_socket *sock = k->c->socket;
 	bool waits = !nf_inert && nf_doorbell() >= 0;
 	int flags = waits ? MSG_DONTWAIT : k->flags & MSG_DONTWAIT;
-	int rc = 0;
+	bool marked;
+	int rc, e;
 
 	while (!k->s.delivered) {
-		if (nf_socket_get(sock, k->c->fd, flags) == 0)
+		marked = nf_socket_look_beside() == k->c;
+		rc = nf_socket_get(sock, k->c->fd, flags);
+		if (marked && (rc == 0 ? nf_socket_is_behind_mark(&sock->in.h) : errno == EAGAIN)) {
+			e = errno;
+			nf_socket_mark_holds();
+			errno = e;
+		}
+		if (rc == 0)
 			take(k);
 		else if (!waits || errno != EAGAIN || !blocks(k) || wait_once(k) < 0)
 			break;
 	}
-	if (!k->s.delivered)
-		rc = -1;
-	return nf_input_leave(&k->s, rc, false);
+	return nf_input_leave(&k->s, k->s.delivered ? 0 : -1, false);
 }
 
 static ssize_t give(struct nf_capture *c, struct msghdr *m, int flags)

@@ -135,18 +135,25 @@ int nf_wait_serve(struct nf_wait *w)
 	uint64_t start = nf_now_ns(), passed;
 	struct nf_sink *s = nf_sink_now;
 	int64_t left = w->ns;
+	const struct nf_capture *marked;
+	bool more;
 	int rc, e, fd;
 
 	for (;;) {
-		rc = look(w, nap(left, safe_point(w, s)));
+		more = safe_point(w, s);
+		marked = nf_socket_look_beside();
+		rc = look(w, nap(left, more));
 		if (rc < 0) {
 			e = errno;
 			nf_engine_safe_point(s); /* deferred handlers */
 			errno = e;
 			return rc;
 		}
-		if (rc == 0)
+		if (rc == 0) {
 			note_silence(w, s);
+			if (marked && w->has(w, marked->fd))
+				nf_socket_mark_holds();
+		}
 		fd = s ? -1 : wanted(w);
 		if (fd >= 0)
 			rc = w->pretend(w, fd, rc);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* NFs that read packet sockets of their own, whichever call they read by. */
+#include <endian.h>
 #include <stdlib.h>
 
 #include "cases.h"
@@ -121,6 +122,68 @@ START_TEST(clones_are_made)
 }
 END_TEST
 
+static void send_mark(void)
+{
+	struct nf_rec_begin o = stage_options();
+	const uint8_t head[] = {2, 0,	 0,    0,   0,	 1,   2,   0, 0, 0, 0,
+				2, 0x88, 0xb5, 'N', 'F', 'M', 'K', 1, 0, 0, 0};
+	uint64_t move = htobe64(STAGE_MOVE);
+	uint8_t frame[PLAY_FRAME] = {0};
+
+	memcpy(frame, head, sizeof(head));
+	memcpy(frame + sizeof(head), &move, sizeof(move));
+	memcpy(frame + sizeof(head) + sizeof(move), o.mark[0], sizeof(o.mark[0]));
+	frame_send("sw0", frame, sizeof(frame));
+}
+
+static void send_packet(unsigned flow, uint32_t number, enum play_what what)
+{
+	uint8_t frame[PLAY_FRAME];
+
+	play_frame(frame, flow, number, what);
+	frame_send("sw0", frame, sizeof(frame));
+}
+
+/* A socket for IP alone gets no MARK. What is in its queue when MARK comes beside it is cloned,
+ * what comes afterwards is sent on. */
+START_TEST(mark_comes_beside)
+{
+	trace("0 1 2 0w 1 2 0 9q");
+	nf_start("socket-one", 0, "4", "live:nf0");
+	helper_up();
+	helper_waits_for_idle();
+	send_begin(NF_REC_BEGIN_SRC, NULL);
+	expect(NF_REC_EXPORTED);
+	for (unsigned i = 0; i < 3; i++)
+		send_packet(i, i, PLAY_COUNT);
+	nf_gets(3);
+	send_order(NF_REC_PREPARE);
+	expect(NF_REC_BARRIER);
+	send_packet(0, 3, PLAY_WAIT);
+	nf_waits_in(3);
+	send_packet(1, 4, PLAY_COUNT);
+	send_packet(2, 5, PLAY_COUNT);
+	send_mark();
+	atomic_store(&play->go, true);
+	nf_reaches(4); /* MARK was read */
+	if (_i)
+		send_packet(0, 6, PLAY_COUNT);
+	nf_goes_on(4);
+	expect(NF_REC_FINALL);
+	ck_assert_uint_eq(got_so_far(NF_REC_CLONE), 6);
+	for (unsigned i = 0; i < 3; i++)
+		send_flow(NF_REC_DONE, i, 0);
+	expect(NF_REC_RELEASED);
+	expect(NF_REC_OVER);
+	ck_assert_uint_eq(got_so_far(NF_REC_FWD), _i);
+	copies_are_exact(3);
+	send_packet(9, 7, PLAY_QUIT);
+	nf_ends();
+	all_given(0, 5);
+	output_is_whole();
+}
+END_TEST
+
 /* The capture, by its number, that each packet and clone came from. */
 static void sockets_were(const char *numbers)
 {
@@ -154,11 +217,10 @@ END_TEST
 static const struct {
 	const char *reader, *why;
 } refused[] = {{"socket-ring", "PACKET_RX_RING"},
-	       {"socket-one", "one protocol only"},
 	       {"socket-bpf", "eBPF filter"},
 	       {"socket-locked", "SO_LOCK_FILTER"},
 	       {"socket-vnet", "PACKET_VNET_HDR"}};
-#define REFUSED 5
+#define REFUSED 4
 
 START_TEST(refused_by_name)
 {
@@ -210,6 +272,7 @@ void add_socket_cases(TCase *t)
 	tcase_add_loop_test(t, clones_are_given, 0, READERS);
 	tcase_add_loop_test(t, held_packets_are_released, 0, READERS);
 	tcase_add_loop_test(t, clones_are_made, 0, READERS);
+	tcase_add_loop_test(t, mark_comes_beside, 0, 2);
 	tcase_add_loop_test(t, two_sockets, 0, WAITERS);
 	tcase_add_loop_test(t, refused_by_name, 0, REFUSED);
 	tcase_add_test(t, frames_are_refused);

@@ -5,9 +5,10 @@
  *   recv, recvfrom, recvmsg, recvmmsg, read   calls that wait
  *   filter   recv, and a filter for IPv4
  *   peek     recv, after MSG_PEEK
+ *   one      recv, of one protocol
  *   dgram    recvmsg, without Ethernet header
  *   poll, epoll   wait, then recvmsg that does not; of several sockets
- *   ring, one, bpf, locked, vnet   what cannot be moved
+ *   ring, bpf, locked, vnet   what cannot be moved
  */
 #ifndef NF_TESTS_SOCKET_NF_H
 #define NF_TESTS_SOCKET_NF_H
