@@ -85,7 +85,7 @@ const char *nf_capture_unfit(void)
 			       "thread that began the input can be moved";
 		if (c && c->linktype >= 0 && c->linktype != DLT_EN10MB)
 			return "the capture is not Ethernet: only Ethernet captures can be moved";
-		if (c && c->unfit)
+		if (c && c->unfit && nf_socket_is_input(c))
 			return c->unfit;
 	}
 	return NULL;

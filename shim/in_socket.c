@@ -76,6 +76,10 @@ void nf_socket_learn(struct nf_capture *c)
 	struct nf_socket *k = c->socket;
 	int e = errno;
 
+	if (k->family == AF_INET) {
+		k->protocol = ETH_P_IP;
+		return;
+	}
 	if (nf_real.getsockname(c->fd, (struct sockaddr *)&at, &n) == 0) {
 		k->protocol = ntohs(at.sll_protocol);
 		k->bound = at.sll_ifindex;
@@ -96,7 +100,7 @@ void nf_socket_learn(struct nf_capture *c)
 	errno = e;
 }
 
-static void add(int fd, int type)
+static void add(int fd, int family, int type)
 {
 	struct nf_socket *k = calloc(1, sizeof(*k));
 	struct nf_capture *c = k ? nf_capture_add(k) : NULL;
@@ -106,6 +110,7 @@ static void add(int fd, int type)
 		set_kind(fd, NF_SOCKET_NOT);
 		return;
 	}
+	k->family = family;
 	k->type = type;
 	c->socket = k;
 	c->linktype = DLT_EN10MB;
@@ -114,24 +119,35 @@ static void add(int fd, int type)
 	nf_socket_learn(c);
 }
 
-static bool is_packet(int domain, int type)
+/* A socket for ICMP is a ping; one for IPPROTO_RAW only sends; of IPv6 the header is missing. */
+static bool takes_packets(int domain, int type, int protocol)
 {
-	return domain == AF_PACKET && (type == SOCK_RAW || type == SOCK_DGRAM);
+	if (domain == AF_PACKET)
+		return type == SOCK_RAW || type == SOCK_DGRAM;
+	return domain == AF_INET && type == SOCK_RAW && protocol != IPPROTO_RAW &&
+	       protocol != IPPROTO_ICMP && protocol != IPPROTO_IGMP;
+}
+
+static int ask(int fd, int option)
+{
+	int value = -1;
+	socklen_t n = sizeof(value);
+
+	return nf_real.getsockopt(fd, SOL_SOCKET, option, &value, &n) < 0 ? -1 : value;
 }
 
 struct nf_capture *nf_socket_ask(int fd)
 {
-	int domain = 0, type = 0, e = errno;
-	socklen_t n = sizeof(int);
+	int domain, type, e = errno;
 
 	if ((unsigned)fd >= NF_SOCKET_FDS)
 		return NULL;
-	if (nf_real.getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &n) < 0 || domain != AF_PACKET ||
-	    nf_real.getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &n) < 0 || nf_inert ||
-	    nf_capture_fd(fd) || !is_packet(domain, type))
-		set_kind(fd, errno == EBADF ? 0 : NF_SOCKET_NOT);
+	domain = ask(fd, SO_DOMAIN);
+	type = ask(fd, SO_TYPE);
+	if (!nf_inert && !nf_capture_fd(fd) && takes_packets(domain, type, ask(fd, SO_PROTOCOL)))
+		add(fd, domain, type);
 	else
-		add(fd, type);
+		set_kind(fd, domain < 0 && errno == EBADF ? 0 : NF_SOCKET_NOT);
 	errno = e;
 	return nf_socket_known(fd);
 }
@@ -143,8 +159,8 @@ int socket(int domain, int type, int protocol)
 
 	if (fd < 0)
 		return fd;
-	if (!nf_activating && !nf_inert && is_packet(domain, kind))
-		add(fd, kind);
+	if (!nf_activating && !nf_inert && takes_packets(domain, kind, protocol))
+		add(fd, domain, kind);
 	else
 		set_kind(fd, NF_SOCKET_NOT);
 	return fd;
@@ -177,10 +193,20 @@ uint64_t nf_socket_drops(const struct nf_capture *c)
 	return mem[SK_MEMINFO_DROPS];
 }
 
-bool nf_socket_any(void)
+bool nf_socket_is_input(const struct nf_capture *c)
+{
+	if (!c->socket || c->socket->used)
+		return c->socket != NULL;
+	for (unsigned i = 0; i < NF_CAPTURES; i++)
+		if (nf_capture_at(i) && !nf_capture_at(i)->socket)
+			return false;
+	return true;
+}
+
+bool nf_socket_any_input(void)
 {
 	for (unsigned i = 0; i < NF_CAPTURES; i++)
-		if (nf_capture_at(i) && nf_capture_at(i)->socket)
+		if (nf_capture_at(i) && nf_socket_is_input(nf_capture_at(i)))
 			return true;
 	return false;
 }

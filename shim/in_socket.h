@@ -4,7 +4,7 @@
  * descriptor. To the engine every packet is an Ethernet frame with the VLAN tag
  * in its place, as libpcap has it; the NF gets what its kind of socket gives.
  *
- *   in_socket.c         which descriptors they are
+ *   in_socket.c         which descriptors they are (of raw(7), too)
  *   in_socket_option.c  what the NF asks of them and is told
  *   in_socket_filter.c  MARK passes their filters
  *   in_socket_mark.c    MARK comes beside sockets of one protocol
@@ -17,6 +17,7 @@
 #include <linux/filter.h>
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
+#include <netinet/in.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
 
@@ -30,14 +31,19 @@ struct nf_socket_packet {
 	u_char *data;	      /* the frame, in room */
 	bool tag;	      /* in the frame, but not in the NF's packet */
 	bool fresh;	      /* the kernel gave it just now, with what follows */
-	struct sockaddr_ll from;
+	union {
+		struct sockaddr_ll from;
+		struct sockaddr_in from_host;
+	};
 	size_t controllen;
 	unsigned char control[NF_SOCKET_CONTROL];
 	u_char *room;
 };
 
 struct nf_socket {
+	int family;	       /* AF_PACKET; AF_INET, for SOCK_RAW only */
 	int type;	       /* SOCK_RAW, SOCK_DGRAM */
+	bool used;	       /* it was read */
 	int bound;	       /* to the interface of that number, 0: to all */
 	int index;	       /* of an interface that packets come from */
 	unsigned protocol;     /* 0: not bound yet */
@@ -58,7 +64,9 @@ struct nf_capture *nf_socket_ask(int fd);   /* the kernel, of one that is unknow
 void nf_socket_learn(struct nf_capture *c); /* what the NF has made of it */
 void nf_socket_closed(int first, int last); /* descriptors that may be other ones from now on */
 uint64_t nf_socket_drops(const struct nf_capture *c);
-bool nf_socket_any(void);
+/* Does the NF read its packets from it? One beside libpcap's captures may be there to send. */
+bool nf_socket_is_input(const struct nf_capture *c);
+bool nf_socket_any_input(void);
 
 /* The capture that @fd is, as far as is known; NULL: none. */
 static inline struct nf_capture *nf_socket_known(int fd)
@@ -82,6 +90,12 @@ int nf_socket_mark_passes(bool on);
 extern bool nf_socket_marks_pass;
 
 /* in_socket_mark.c */
+/* What the NF is given has no Ethernet header. */
+static inline bool nf_socket_headless(const struct nf_socket *k)
+{
+	return k->type == SOCK_DGRAM || k->family == AF_INET;
+}
+
 static inline bool nf_socket_takes_one(const struct nf_socket *k)
 {
 	return k->protocol && k->protocol != ETH_P_ALL;

@@ -54,7 +54,8 @@ int nf_socket_mark_beside(void)
 	for (unsigned i = 0; i < NF_CAPTURES && !rc; i++) {
 		struct nf_capture *c = nf_capture_at(i);
 
-		if (!c || !c->socket || !nf_socket_takes_one(c->socket))
+		if (!c || !nf_socket_is_input(c) || !nf_socket_takes_one(c->socket) ||
+		    c == side.beside)
 			continue;
 		rc = side.fd < 0 ? open_beside(c) : -ENOTSUP; /* there is one place for it */
 	}

@@ -20,11 +20,12 @@
 #include "in_socket.h"
 #include "real.h"
 
-#define ETHER 14
-#define TAG   4
-#define HEAD  (ETHER + TAG)
-#define MOST  262144
-#define MACS  (2 * ETH_ALEN)
+#define ETHER	  14
+#define TAG	  4
+#define HEAD	  (ETHER + TAG)
+#define MOST	  262144
+#define MACS	  (2 * ETH_ALEN)
+#define IP_SOURCE 12
 
 int nf_socket_room(struct nf_socket *k)
 {
@@ -104,7 +105,7 @@ static void take_control(struct nf_socket_packet *p, struct msghdr *m, int fd)
 }
 
 /* As much of the header as the NF can see; where it was sent to stands for its kind. */
-static void add_header(struct nf_socket_packet *p)
+static void add_header(const struct nf_socket *k, struct nf_socket_packet *p)
 {
 	static const u_char to[][ETH_ALEN] = {
 		[PACKET_BROADCAST] = {255, 255, 255, 255, 255, 255},
@@ -114,9 +115,13 @@ static void add_header(struct nf_socket_packet *p)
 	unsigned kind = p->from.sll_pkttype;
 
 	p->data -= ETHER;
-	memcpy(p->data, to[kind <= PACKET_OTHERHOST ? kind : PACKET_HOST], ETH_ALEN);
-	memcpy(p->data + ETH_ALEN, p->from.sll_addr, ETH_ALEN);
-	memcpy(p->data + MACS, &p->from.sll_protocol, 2);
+	memset(p->data, 0, MACS);
+	memcpy(p->data + MACS, "\x08\x00", 2);
+	if (k->family == AF_PACKET) {
+		memcpy(p->data, to[kind <= PACKET_OTHERHOST ? kind : PACKET_HOST], ETH_ALEN);
+		memcpy(p->data + ETH_ALEN, p->from.sll_addr, ETH_ALEN);
+		memcpy(p->data + MACS, &p->from.sll_protocol, 2);
+	}
 	p->h.caplen += ETHER;
 	p->h.len += ETHER;
 }
@@ -140,9 +145,10 @@ int nf_socket_get(struct nf_socket *k, int fd, int flags)
 	p->tag = false;
 	p->controllen = m.msg_controllen;
 	p->h.caplen = p->h.len = (bpf_u_int32)n;
-	k->index = p->from.sll_ifindex;
-	if (k->type == SOCK_DGRAM)
-		add_header(p);
+	if (k->family == AF_PACKET)
+		k->index = p->from.sll_ifindex;
+	if (nf_socket_headless(k))
+		add_header(k, p);
 	take_control(p, &m, fd);
 	return 0;
 }
@@ -219,11 +225,11 @@ static bool tag_is_beside(const struct nf_socket_packet *p, int fd)
 static void make_auxdata(const struct nf_socket *k, struct msghdr *m)
 {
 	const struct nf_socket_packet *p = &k->given;
-	unsigned less = (p->tag ? TAG : 0) + (k->type == SOCK_DGRAM ? ETHER : 0);
+	unsigned less = (p->tag ? TAG : 0) + (nf_socket_headless(k) ? ETHER : 0);
 	struct tpacket_auxdata a = {.tp_status = TP_STATUS_USER,
 				    .tp_len = p->h.len - less,
 				    .tp_snaplen = p->h.caplen - less,
-				    .tp_net = k->type == SOCK_DGRAM ? 0 : ETHER};
+				    .tp_net = nf_socket_headless(k) ? 0 : ETHER};
 
 	if (p->tag) {
 		a.tp_status |= TP_STATUS_VLAN_VALID | TP_STATUS_VLAN_TPID_VALID;
@@ -255,13 +261,15 @@ static unsigned char kind_of(const struct nf_socket *k, int fd, const u_char *fr
 	return PACKET_OTHERHOST;
 }
 
-/* What the kernel would tell of the packet, had it come just now. */
-static void describe(struct nf_socket *k, int fd)
+static void describe_sender(struct nf_socket *k, int fd)
 {
 	struct nf_socket_packet *p = &k->given;
-	struct msghdr m = {.msg_control = p->control};
 
-	p->tag = tag_is_beside(p, fd);
+	if (k->family == AF_INET) {
+		p->from_host = (struct sockaddr_in){.sin_family = AF_INET};
+		memcpy(&p->from_host.sin_addr, p->data + ETHER + IP_SOURCE, 4);
+		return;
+	}
 	p->from = (struct sockaddr_ll){.sll_family = AF_PACKET,
 				       .sll_ifindex = k->index,
 				       .sll_hatype = ARPHRD_ETHER,
@@ -269,6 +277,16 @@ static void describe(struct nf_socket *k, int fd)
 				       .sll_pkttype = kind_of(k, fd, p->data)};
 	memcpy(&p->from.sll_protocol, p->data + MACS + (p->tag ? TAG : 0), 2);
 	memcpy(p->from.sll_addr, p->data + ETH_ALEN, ETH_ALEN);
+}
+
+/* What the kernel would tell of the packet, had it come just now. */
+static void describe(struct nf_socket *k, int fd)
+{
+	struct nf_socket_packet *p = &k->given;
+	struct msghdr m = {.msg_control = p->control};
+
+	p->tag = tag_is_beside(p, fd);
+	describe_sender(k, fd);
 	make_stamp(&m, fd, &p->h.ts);
 	if (asked_for(fd, SOL_PACKET, PACKET_AUXDATA))
 		make_auxdata(k, &m);
@@ -276,9 +294,10 @@ static void describe(struct nf_socket *k, int fd)
 	p->fresh = true;
 }
 
-static void put_name(const struct nf_socket_packet *p, struct msghdr *m)
+static void put_name(const struct nf_socket *k, struct msghdr *m)
 {
-	socklen_t n = sizeof(p->from);
+	const struct nf_socket_packet *p = &k->given;
+	socklen_t n = k->family == AF_INET ? sizeof(p->from_host) : sizeof(p->from);
 
 	if (!m->msg_name)
 		return;
@@ -315,7 +334,7 @@ ssize_t nf_socket_put(struct nf_socket *k, int fd, struct msghdr *m, int flags)
 		describe(k, fd);
 	if (p->tag)
 		head = MACS, skip = MACS + TAG;
-	if (k->type == SOCK_DGRAM)
+	if (nf_socket_headless(k))
 		head = 0, skip = ETHER + (p->tag ? TAG : 0);
 	if (skip > p->h.caplen)
 		skip = p->h.caplen;
@@ -326,7 +345,7 @@ ssize_t nf_socket_put(struct nf_socket *k, int fd, struct msghdr *m, int flags)
 	m->msg_flags = flags & MSG_CMSG_CLOEXEC;
 	if (done < whole)
 		m->msg_flags |= MSG_TRUNC;
-	put_name(p, m);
+	put_name(k, m);
 	put_all_control(p, m);
 	return (ssize_t)(flags & MSG_TRUNC ? whole : done);
 }

@@ -22,7 +22,7 @@
 #include "signals.h"
 
 #define SECOND_NS 1000000000
-#define FLAGS	  (MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT | MSG_WAITFORONE) /* others are errors */
+#define FLAGS	  (MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT | MSG_WAITFORONE) /* of packet sockets */
 
 struct call {
 	struct nf_sink s;
@@ -43,6 +43,12 @@ static struct nf_capture *capture_of(int fd, bool ask)
 	return nf_socket_ask(fd);
 }
 
+/* Errors, or not about packets. */
+static bool is_other(const struct nf_capture *c, int flags)
+{
+	return flags & (c->socket->family == AF_INET ? MSG_ERRQUEUE | MSG_OOB : ~FLAGS);
+}
+
 /* Who makes an input call. */
 enum by {
 	KERNEL, /* it is none of ours */
@@ -52,7 +58,7 @@ enum by {
 
 static enum by by(struct nf_capture *c, int flags)
 {
-	if (!c || (nf_inert && !nf_engine_armed()) || nf_sink_now || (flags & ~FLAGS))
+	if (!c || (nf_inert && !nf_engine_armed()) || nf_sink_now || is_other(c, flags))
 		return KERNEL;
 	if (!nf_is_packet_thread() && !nf_input_begin()) {
 		c->elsewhere = true;
@@ -119,6 +125,13 @@ static void enter(struct call *k)
 	if (nf_socket_peeked && nf_socket_peeked != k->c && nf_engine_armed())
 		nf_move_fail(-ENOTSUP,
 			     "the NF peeked at a packet of one socket and then read another");
+	if (!k->c->socket->used) {
+		k->c->socket->used = true;
+		if (nf_socket_marks_pass && nf_socket_mark_beside() < 0)
+			nf_move_fail(
+				-ENOTSUP,
+				"MARK cannot be made to reach a socket that the NF began to read");
+	}
 	nf_input_enter_sink(&k->s, NULL);
 }
 

@@ -102,7 +102,7 @@ const char *nf_veth_unfit(void)
 	if (!nf_veth)
 		return "the capture of the destination NF has no room for the mark of a clone: "
 		       "start it with 'nfrun --veth', behind a bridge of veth-bridge.sh";
-	if (nf_socket_any())
+	if (nf_socket_any_input())
 		return "the destination NF reads packet sockets: clones come through a veth bridge "
 		       "only to captures of libpcap; use --inject ring";
 	if (!nf_capture_live())

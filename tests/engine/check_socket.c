@@ -5,12 +5,24 @@
 
 #include "cases.h"
 
-static const char *const readers[] = {
-	"socket-recv",	 "socket-recvfrom", "socket-recvmsg", "socket-recvmmsg", "socket-read",
-	"socket-filter", "socket-peek",	    "socket-dgram",   "socket-poll",	 "socket-epoll"};
-#define READERS 10
-#define WAITERS 2 /* the last ones */
-#define CLONE_S 5 /* seconds, of clones */
+static const char *const readers[] = {"socket-recv",	 "socket-recvfrom", "socket-recvmsg",
+				      "socket-recvmmsg", "socket-read",	    "socket-filter",
+				      "socket-peek",	 "socket-dgram",    "socket-poll",
+				      "socket-epoll",	 "socket-host"};
+#define READERS 10 /* and socket-host */
+#define WAITERS 2  /* the last ones */
+#define CLONE_S 5  /* seconds, of clones */
+
+static void start(const char *reader, const char *pauses)
+{
+	if (!strcmp(reader, "socket-host"))
+		ck_assert_int_eq(system("ip link set nf0 address 02:00:00:00:00:01 && "
+					"ip addr add 10.0.1.1/8 dev nf0 && "
+					"echo 0 >/proc/sys/net/ipv4/conf/nf0/rp_filter && "
+					"echo 0 >/proc/sys/net/ipv4/conf/all/rp_filter"),
+				 0);
+	nf_start(reader, 0, pauses, "live:nf0");
+}
 
 static void begin_dst(void)
 {
@@ -47,7 +59,7 @@ static void times_are_right(void)
 START_TEST(clones_are_given)
 {
 	trace("0 1 0q");
-	nf_start(readers[_i], 0, "", "live:nf0");
+	start(readers[_i], "");
 	begin_dst();
 	send_clone(1, 1, 900, 1);
 	nf_gets_clones(1);
@@ -67,7 +79,7 @@ END_TEST
 START_TEST(held_packets_are_released)
 {
 	trace("0 1 2 0 1 2q");
-	nf_start(readers[_i], 0, "", "live:nf0");
+	start(readers[_i], "");
 	begin_dst();
 	send_state(1, 0, 7);
 	send_order(NF_REC_PREPARE);
@@ -144,12 +156,12 @@ static void send_packet(unsigned flow, uint32_t number, enum play_what what)
 	frame_send("sw0", frame, sizeof(frame));
 }
 
-/* A socket for IP alone gets no MARK. What is in its queue when MARK comes beside it is cloned,
- * what comes afterwards is sent on. */
+/* A socket for IP alone, or of IP, gets no MARK. What is in its queue when MARK comes beside it is
+ * cloned, what comes afterwards is sent on. */
 START_TEST(mark_comes_beside)
 {
 	trace("0 1 2 0w 1 2 0 9q");
-	nf_start("socket-one", 0, "4", "live:nf0");
+	start(_i & 2 ? "socket-host" : "socket-one", "4");
 	helper_up();
 	helper_waits_for_idle();
 	send_begin(NF_REC_BEGIN_SRC, NULL);
@@ -166,7 +178,7 @@ START_TEST(mark_comes_beside)
 	send_mark();
 	atomic_store(&play->go, true);
 	nf_reaches(4); /* MARK was read */
-	if (_i)
+	if (_i & 1)
 		send_packet(0, 6, PLAY_COUNT);
 	nf_goes_on(4);
 	expect(NF_REC_FINALL);
@@ -175,7 +187,7 @@ START_TEST(mark_comes_beside)
 		send_flow(NF_REC_DONE, i, 0);
 	expect(NF_REC_RELEASED);
 	expect(NF_REC_OVER);
-	ck_assert_uint_eq(got_so_far(NF_REC_FWD), _i);
+	ck_assert_uint_eq(got_so_far(NF_REC_FWD), _i & 1);
 	copies_are_exact(3);
 	send_packet(9, 7, PLAY_QUIT);
 	nf_ends();
@@ -269,10 +281,10 @@ END_TEST
 void add_socket_cases(TCase *t)
 {
 	tcase_add_checked_fixture(t, make_link, NULL);
-	tcase_add_loop_test(t, clones_are_given, 0, READERS);
-	tcase_add_loop_test(t, held_packets_are_released, 0, READERS);
+	tcase_add_loop_test(t, clones_are_given, 0, READERS + 1);
+	tcase_add_loop_test(t, held_packets_are_released, 0, READERS + 1);
 	tcase_add_loop_test(t, clones_are_made, 0, READERS);
-	tcase_add_loop_test(t, mark_comes_beside, 0, 2);
+	tcase_add_loop_test(t, mark_comes_beside, 0, 4);
 	tcase_add_loop_test(t, two_sockets, 0, WAITERS);
 	tcase_add_loop_test(t, refused_by_name, 0, REFUSED);
 	tcase_add_test(t, frames_are_refused);

@@ -86,13 +86,18 @@ static void ring(int fd)
 
 int socket_open(const char *reader, const char *interface)
 {
-	int protocol = is(reader, "one") ? ETH_P_IP : ETH_P_ALL;
+	int protocol = is(reader, "one") ? ETH_P_IP : ETH_P_ALL, fd;
 	struct sockaddr_ll at = {.sll_family = AF_PACKET,
 				 .sll_protocol = htons(protocol),
 				 .sll_ifindex = (int)if_nametoindex(interface)};
-	int fd = socket(AF_PACKET, is(reader, "dgram") ? SOCK_DGRAM : SOCK_RAW, 0);
 
+	if (is(reader, "host"))
+		fd = socket(AF_INET, SOCK_RAW, IPPROTO_UDP);
+	else
+		fd = socket(AF_PACKET, is(reader, "dgram") ? SOCK_DGRAM : SOCK_RAW, 0);
 	must(fd, "socket");
+	if (is(reader, "host"))
+		return fd;
 	if (is(reader, "filter") || is(reader, "locked"))
 		filter(fd);
 	if (is(reader, "locked"))
@@ -208,6 +213,20 @@ static void by_bytes(const char *reader, int fd, pcap_handler work)
 	give(data, n, time_of(NULL, fd), work);
 }
 
+static void by_host(int fd, pcap_handler work)
+{
+	static u_char data[ROOM] = {[12] = 8};
+	struct sockaddr_in from;
+	socklen_t len = sizeof(from);
+	ssize_t n = recvfrom(fd, data + ETHER, ROOM - ETHER, 0, (struct sockaddr *)&from, &len);
+
+	must((int)n, "recvfrom");
+	if (len != sizeof(from) || from.sin_family != AF_INET ||
+	    memcmp(&from.sin_addr, data + ETHER + 12, sizeof(from.sin_addr)))
+		abort();
+	give(data, n + ETHER, time_of(NULL, fd), work);
+}
+
 static int by_poll(const int *fds, int n, int *rc)
 {
 	struct pollfd p[2];
@@ -246,7 +265,9 @@ int socket_next(const char *reader, const int *fds, int n, pcap_handler work, in
 	else if (is(reader, "epoll"))
 		i = by_epoll(fds, n, waited);
 	must(i, "wait");
-	if (is(reader, "recvmmsg"))
+	if (is(reader, "host"))
+		by_host(fds[i], work);
+	else if (is(reader, "recvmmsg"))
 		by_messages(fds[i], work);
 	else if (waits || is(reader, "recvmsg") || is(reader, "dgram"))
 		by_message(fds[i], is(reader, "dgram"), waits ? MSG_DONTWAIT : 0, work);
@@ -260,8 +281,7 @@ unsigned socket_received(int fd)
 	struct tpacket_stats st = {0};
 	socklen_t n = sizeof(st);
 
-	must(getsockopt(fd, SOL_PACKET, PACKET_STATISTICS, &st, &n), "PACKET_STATISTICS");
-	return st.tp_packets;
+	return getsockopt(fd, SOL_PACKET, PACKET_STATISTICS, &st, &n) < 0 ? 0 : st.tp_packets;
 }
 
 unsigned socket_filter(int fd)
