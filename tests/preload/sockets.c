@@ -30,7 +30,7 @@
 #include <unistd.h>
 
 #define SKIP	77
-#define WAIT_MS 30
+#define WAIT_MS 10
 #define LEN	60
 #define TAGGED	2 /* the kind of frame with a VLAN tag */
 
