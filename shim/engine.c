@@ -20,6 +20,7 @@
 
 #include "evlog.h"
 #include "in_pcap.h"
+#include "in_socket.h"
 #include "in_veth.h"
 #include "inject.h"
 #include "list.h"
@@ -231,6 +232,9 @@ static const char *threads_unfit(void)
 {
 	if (nf_threads_count() != nf_move.opt.others + 1)
 		return "packet threads of the NF began or ended just now: try again";
+	if (nf_move.opt.others && nf_socket_any_input())
+		return "the NF has several packet threads and reads packet sockets: these can be "
+		       "moved with one only";
 	return nf_capture_fanned();
 }
 
@@ -253,6 +257,15 @@ static void begin(const struct nf_rec *r, const uint8_t *payload)
 	if (!rc && (why = threads_unfit())) {
 		rc = -EAGAIN;
 		strncpy(err, why, sizeof(err) - 1);
+	}
+	if (!rc && r->type == NF_REC_BEGIN_SRC) {
+		rc = nf_socket_mark_passes(true);
+		strncpy(err,
+			"MARK cannot be made to reach the NF's packet socket: its filter is too "
+			"long, it "
+			"is one of several that take one protocol, or the NF may open none any "
+			"more",
+			sizeof(err) - 1);
 	}
 	if (!rc)
 		nf_move.frags = nf_frags_new();

@@ -14,6 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "in_socket.h"
 #include "real.h"
 
 #define KNOWN 8	  /* descriptors that one packet's processing writes to; more are asked for again */
@@ -187,6 +188,7 @@ int close(int fd)
 		errno = EBADF;
 		return -1;
 	}
+	nf_socket_closed(fd, fd);
 	return changed(nf_real.close(fd));
 }
 
@@ -221,11 +223,14 @@ int close_range(unsigned first, unsigned last, int flags)
 		errno = EINVAL;
 		return -1;
 	}
+	if (!(flags & (int)CLOSE_RANGE_CLOEXEC))
+		nf_socket_closed((int)first, last > INT_MAX ? INT_MAX : (int)last);
 	return changed(close_around(first, last, flags));
 }
 
 void closefrom(int low)
 {
+	nf_socket_closed(low, INT_MAX);
 	if (close_around(low < 0 ? 0 : (unsigned)low, UINT_MAX, 0) < 0)
 		for (int fd = low < 0 ? 0 : low; fd < 65536;
 		     fd++) /* a kernel without close_range */
@@ -239,6 +244,8 @@ int dup2(int from, int to)
 		errno = EBADF;
 		return -1;
 	}
+	if (from != to)
+		nf_socket_closed(to, to);
 	return changed(nf_real.dup2(from, to));
 }
 
@@ -248,10 +255,15 @@ int dup3(int from, int to, int flags)
 		errno = EBADF;
 		return -1;
 	}
+	if (from != to)
+		nf_socket_closed(to, to);
 	return changed(nf_real.dup3(from, to, flags));
 }
 
 int fclose(FILE *f)
 {
+	int fd = f ? fileno(f) : -1;
+
+	nf_socket_closed(fd, fd);
 	return changed(nf_real.fclose(f));
 }

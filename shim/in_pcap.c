@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 
 #include "engine.h"
+#include "in_socket.h"
 #include "in_veth.h"
 #include "link.h"
 #include "mark_filter.h"
@@ -31,10 +32,11 @@
 
 __thread struct nf_sink *nf_sink_now __attribute__((tls_model("initial-exec")));
 __thread bool nf_opening __attribute__((tls_model("initial-exec")));
+__thread int nf_activating __attribute__((tls_model("initial-exec")));
 
 static struct nf_capture captures[NF_CAPTURES];
 
-static struct nf_capture *find(const pcap_t *p)
+static struct nf_capture *find(const void *p)
 {
 	for (int i = 0; i < NF_CAPTURES; i++)
 		if (captures[i].handle == p)
@@ -42,7 +44,7 @@ static struct nf_capture *find(const pcap_t *p)
 	return NULL;
 }
 
-static struct nf_capture *add(const pcap_t *p)
+struct nf_capture *nf_capture_add(const void *handle)
 {
 	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 	struct nf_capture *c;
@@ -51,7 +53,7 @@ static struct nf_capture *add(const pcap_t *p)
 	c = find(NULL);
 	if (c) {
 		c->fd = c->linktype = -1;
-		c->handle = p;
+		c->handle = handle;
 	}
 	pthread_mutex_unlock(&lock);
 	return c;
@@ -61,7 +63,7 @@ struct nf_capture *nf_capture_find(const pcap_t *p, bool or_add)
 {
 	struct nf_capture *c = find(p);
 
-	return c || !or_add ? c : add(p);
+	return c || !or_add ? c : nf_capture_add(p);
 }
 
 unsigned nf_capture_number(const struct nf_capture *c)
@@ -85,6 +87,8 @@ const char *nf_capture_unfit(void)
 			       "captures of its own and the hooks of the NF are made for that";
 		if (c && c->linktype >= 0 && c->linktype != DLT_EN10MB)
 			return "the capture is not Ethernet: only Ethernet captures can be moved";
+		if (c && c->unfit && nf_socket_is_input(c))
+			return c->unfit;
 	}
 	return NULL;
 }
@@ -130,10 +134,16 @@ uint64_t nf_capture_drops(void)
 	struct pcap_stat st;
 	uint64_t n = 0;
 
-	for (unsigned i = 0; i < NF_CAPTURES; i++)
-		if (captures[i].handle && captures[i].fd >= 0 && captures[i].owner == nf_thread &&
-		    nf_real.pcap_stats((pcap_t *)captures[i].handle, &st) == 0)
+	for (unsigned i = 0; i < NF_CAPTURES; i++) {
+		const struct nf_capture *c = nf_capture_at(i);
+
+		if (!c || c->fd < 0 || c->owner != nf_thread)
+			continue;
+		if (c->socket)
+			n += nf_socket_drops(c);
+		else if (nf_real.pcap_stats((pcap_t *)c->handle, &st) == 0)
 			n += st.ps_drop;
+	}
 	return n;
 }
 
@@ -255,7 +265,7 @@ static void own(struct nf_capture *c)
 }
 
 /* The first input call of the process; others wait for what it finds out. */
-static void begin(const struct nf_sink *s)
+static void begin(const struct nf_sink *s, const void *handle)
 {
 	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 	static _Atomic bool begun;
@@ -266,7 +276,7 @@ static void begin(const struct nf_sink *s)
 	if (!begun) {
 		nf_rendezvous_ensure();
 		/* A pull call has no callback. */
-		nf_provider_attach(s->pull ? NULL : (const void *)s->cb, s->handle,
+		nf_provider_attach(s->pull ? NULL : (const void *)s->cb, handle,
 				   s->pull ? NULL : s->user);
 		begun = true;
 	}
@@ -285,9 +295,14 @@ void nf_input_enter(struct nf_sink *s, pcap_t *p, int cnt, pcap_handler cb, u_ch
 	s->nanosec = nf_real.pcap_get_tstamp_precision(p) == PCAP_TSTAMP_PRECISION_NANO;
 	s->live = nf_real.pcap_file(p) == NULL;
 	s->capture = find_capture(p);
+	nf_input_enter_sink(s, p);
+}
+
+void nf_input_enter_sink(struct nf_sink *s, const void *handle)
+{
 	if (s->capture)
 		own(s->capture);
-	begin(s);
+	begin(s, handle);
 	nf_sink_now = s;
 	nf_engine_safe_point(s);
 }
@@ -393,7 +408,9 @@ pcap_t *pcap_open_live(const char *dev, int snaplen, int promisc, int ms, char *
 	pcap_t *p;
 
 	nf_opening = true; /* it calls pcap_set_snaplen() */
+	nf_activating++;
 	p = nf_real.pcap_open_live(dev, nf_veth_snaplen(snaplen), promisc, capped(ms), err);
+	nf_activating--;
 	nf_opening = false;
 	c = p ? find_capture(p) : NULL;
 	if (c)
@@ -403,8 +420,11 @@ pcap_t *pcap_open_live(const char *dev, int snaplen, int promisc, int ms, char *
 
 int pcap_activate(pcap_t *p)
 {
-	int rc = nf_real.pcap_activate(p);
+	int rc;
 
+	nf_activating++; /* it opens a packet socket */
+	rc = nf_real.pcap_activate(p);
+	nf_activating--;
 	if (rc >= 0)
 		find_capture(p);
 	return rc;

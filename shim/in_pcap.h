@@ -11,9 +11,12 @@
 #define NF_CAPTURES 16 /* handles of an NF that are known at once */
 
 struct nf_capture {
-	_Atomic(const pcap_t *) handle;	 /* NULL: free slot */
-	_Atomic int fd;			 /* selectable, -1 for a file */
-	_Atomic int linktype;		 /* -1: not active yet */
+	_Atomic(const void *)
+		handle;		  /* pcap_t or, of a packet socket, struct nf_socket; NULL: free */
+	_Atomic int fd;		  /* selectable, -1 for a file */
+	struct nf_socket *socket; /* NULL: libpcap's; in_socket.h */
+	const char *unfit;	  /* why packets of this socket could not be moved, or NULL */
+	_Atomic int linktype;	  /* -1: not active yet */
 	struct nf_thread *_Atomic owner; /* the packet thread that reads it */
 	_Atomic bool elsewhere;		 /* another thread does, too */
 	bool has_filter;
@@ -32,8 +35,10 @@ struct nf_capture {
 extern __thread struct nf_sink *nf_sink_now __attribute__((tls_model("initial-exec")));
 
 extern __thread bool nf_opening __attribute__((tls_model("initial-exec"))); /* in pcap_open_live */
+extern __thread int nf_activating __attribute__((tls_model("initial-exec"))); /* in libpcap */
 
 struct nf_capture *nf_capture_find(const pcap_t *p, bool add);
+struct nf_capture *nf_capture_add(const void *handle); /* NULL: too many */
 /* Captures are numbered in the order in which they were opened; the number of none is NF_CAPTURES.
  */
 unsigned nf_capture_number(const struct nf_capture *c);
@@ -57,6 +62,8 @@ bool nf_input_ours(pcap_t *p); /* or another thread's, or one inside libpcap */
 /* A wait for a capture begins the input too, where hooks do not ask for the callback first. */
 bool nf_input_begin(int fd); /* @fd: the capture's */
 void nf_input_enter(struct nf_sink *s, pcap_t *p, int cnt, pcap_handler cb, u_char *user);
+/* The same of a sink that is filled in. */
+void nf_input_enter_sink(struct nf_sink *s, const void *handle);
 /* The callback that libpcap is given; @arg is the sink. */
 void nf_input_packet(u_char *arg, const struct pcap_pkthdr *h, const u_char *data);
 /* @ended: the input brings nothing any more. Returns @rc, errno as it was. */

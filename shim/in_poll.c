@@ -84,6 +84,11 @@ static int serve(struct pollfd *fds, nfds_t n, int64_t ns, const sigset_t *mask)
 	return nf_wait_serve(&p.w);
 }
 
+int nf_wait_poll(struct pollfd *fds, nfds_t n, int64_t ns)
+{
+	return serve(fds, n, ns, NULL);
+}
+
 int poll(struct pollfd *fds, nfds_t n, int timeout)
 {
 	if (!ours(fds, n))

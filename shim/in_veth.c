@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "in_socket.h"
 #include "inject.h"
 #include "mark_filter.h"
 #include "real.h"
@@ -105,6 +106,9 @@ const char *nf_veth_unfit(void)
 	if (nf_move.opt.others)
 		return "the NF has several packet threads: clones come through a veth bridge only "
 		       "to one; move with --inject ring";
+	if (nf_socket_any_input())
+		return "the destination NF reads packet sockets: clones come through a veth bridge "
+		       "only to captures of libpcap; use --inject ring";
 	if (!nf_capture_live())
 		return "the destination NF reads a file: clones come through a veth bridge only to "
 		       "a live capture";

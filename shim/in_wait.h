@@ -7,6 +7,7 @@
 #ifndef NF_IN_WAIT_H
 #define NF_IN_WAIT_H
 
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -33,6 +34,7 @@ bool nf_wait_mine(void);
 bool nf_wait_inside(void);
 /* What the NF's call returns. */
 int nf_wait_serve(struct nf_wait *w);
+int nf_wait_poll(struct pollfd *fds, nfds_t n, int64_t ns); /* one by poll */
 
 int64_t nf_wait_ms(int ms); /* negative: forever */
 /* False: not a timeout that the kernel takes. NULL: forever. */

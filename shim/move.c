@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "evlog.h"
+#include "in_socket.h"
 #include "inject.h"
 #include "log.h"
 #include "provider.h"
@@ -154,6 +155,8 @@ void nf_move_forget(void)
 		nf_mark_keep();
 	if (nf_move.opt.inject == NF_INJECT_VETH)
 		nf_inject_end();
+	if (!nf_move.opt.others)
+		nf_socket_mark_passes(false);
 	nf_hold_clear(&nf_move.hold);
 	nf_space_free(nf_move.space);
 	nf_frags_free(nf_move.frags);

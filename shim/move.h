@@ -136,6 +136,7 @@ void nf_report_drop_all(void);
 void nf_src_begin(const struct nf_rec *r);
 bool nf_src_before(const struct nf_packet_view *p, struct nf_sink *s);
 void nf_src_after(const struct nf_packet_view *p);
+void nf_src_mark(const struct nf_packet_view *p);
 void nf_src_record(const struct nf_rec *r); /* PREPARE ABORT REVERT END DONE */
 bool nf_src_step(void);			    /* one slice; true if there is more to do at once */
 void nf_src_link_lost(void);

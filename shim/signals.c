@@ -37,6 +37,9 @@ static _Atomic uint32_t some_wait; /* the same bits; sweeps do not count */
 static const int *_Atomic sweeps;
 static atomic_flag busy = ATOMIC_FLAG_INIT; /* table[].nf; held with all signals blocked */
 
+static __thread unsigned came;
+static __thread int latest;
+
 void (*nf_signals_on_terminate)(void);
 
 static bool is_fault(int sig)
@@ -126,6 +129,8 @@ static void on_signal(int sig, siginfo_t *info, void *context)
 {
 	struct wrapped *w = &table[sig];
 
+	came++;
+	latest = sig;
 	if (!is_armed()) {
 		call(sig, info, context);
 		return;
@@ -192,6 +197,18 @@ void nf_signals_disarm(void)
 bool nf_signals_pending(void)
 {
 	return atomic_load_explicit(&some_wait, memory_order_relaxed) & (bit() | ELSEWHERE);
+}
+
+unsigned nf_signals_came(void)
+{
+	return came;
+}
+
+bool nf_signals_restart(void)
+{
+	struct sigaction now; /* siginterrupt() changes it behind our back */
+
+	return nf_real.sigaction(latest, NULL, &now) == 0 && (now.sa_flags & (int)SA_RESTART);
 }
 
 void nf_signals_safe_point(void)

@@ -15,6 +15,7 @@ void add_input_cases(TCase *t);
 void add_live_cases(TCase *t);
 void add_veth_cases(TCase *t);
 void add_threads_cases(TCase *t);
+void add_socket_cases(TCase *t);
 
 /* nf0 and nf1, and what is sent on sw0 and sw1 comes to them. */
 void make_link(void);

@@ -33,6 +33,7 @@ int main(int argc, char **argv)
 		add_case(s, "live", add_live_cases);
 		add_case(s, "veth", add_veth_cases);
 		add_case(s, "threads", add_threads_cases);
+		add_case(s, "socket", add_socket_cases);
 	} else {
 		printf("without live captures: they need root\n");
 	}

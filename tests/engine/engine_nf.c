@@ -11,6 +11,8 @@
  * CNT 1: the second begins when a packet says so; CNT 2: its capture is in a fanout group; CNT 3:
  * it lets no UDP in; CNT 4: they print to one stream.
  *
+ * READER may also be one of socket_nf.h, with live: only.
+ *
  * Its output is a line for each packet, which the shim must drop for clones.
  */
 #include <errno.h>
@@ -30,6 +32,7 @@
 
 #include "nfshim.h"
 #include "play.h"
+#include "socket_nf.h"
 
 #define LONGEST_S 120
 
@@ -38,6 +41,7 @@ static __thread struct play_state state[PLAY_FLOWS];
 static struct nfshim_hooks hooks;
 static __thread pcap_t *handle; /* that is read now */
 static pcap_t *handles[2];
+static int fds[2], nfds; /* packet sockets, instead of handles */
 static __thread bool quit;
 static pthread_t second;
 static bool by_stdio;
@@ -133,6 +137,11 @@ static void received(void)
 {
 	struct pcap_stat st = {0};
 
+	if (nfds) {
+		note(PLAY_RECEIVED, 0, socket_received(fds[0]));
+		note(PLAY_FILTER, 0, socket_filter(fds[0]));
+		return;
+	}
 	pcap_stats(handle, &st);
 	note(PLAY_RECEIVED, 0, st.ps_recv);
 }
@@ -142,6 +151,10 @@ static void *read_once(void *unused)
 	char err[PCAP_ERRBUF_SIZE];
 
 	(void)unused;
+	if (nfds) {
+		recv(fds[1], NULL, 0, MSG_DONTWAIT);
+		return NULL;
+	}
 	pcap_setnonblock(handles[1], 1, err);
 	pcap_dispatch(handles[1], 1, NULL, NULL);
 	return NULL;
@@ -183,7 +196,8 @@ static void obey(enum play_what what)
 	case PLAY_QUIT:
 		received();
 		quit = true;
-		pcap_breakloop(handle);
+		if (handle)
+			pcap_breakloop(handle);
 		break;
 	case PLAY_THREAD:
 		read_in_a_thread();
@@ -223,6 +237,8 @@ static void work(const struct pcap_pkthdr *h, const u_char *data)
 
 	if (!play_read(data, h->caplen, &flow, &number, &what))
 		return;
+	if (nfds)
+		note(PLAY_TIME, flow, h->ts.tv_sec);
 	note(again ? PLAY_CLONE : PLAY_PACKET, flow, number);
 	if (!again)
 		obey(what);
@@ -430,11 +446,27 @@ static void read_by_threads(int cnt)
 	pthread_join(second, NULL);
 }
 
-static void open_input(char *where)
+static void read_sockets(const char *reader)
+{
+	int waited;
+
+	while (!quit) {
+		note(PLAY_READS, 0, socket_next(reader, fds, nfds, on_packet, &waited));
+		if (waited)
+			note(PLAY_WAITED, 0, waited);
+	}
+}
+
+static void open_input(const char *reader, char *where)
 {
 	char err[PCAP_ERRBUF_SIZE] = "";
 	int n = 0;
 
+	if (socket_reader(reader)) {
+		for (char *dev = strtok(where + 5, ","); dev && nfds < 2; dev = strtok(NULL, ","))
+			fds[nfds++] = socket_open(reader, dev);
+		return;
+	}
 	if (strncmp(where, "live:", 5)) {
 		handles[n++] = pcap_open_offline(where, err);
 	} else {
@@ -482,8 +514,10 @@ int main(int argc, char **argv)
 				      .threads = !strcmp(argv[2], "threads")};
 	if (nfshim_register)
 		note(PLAY_REGISTERED, 0, nfshim_register(&hooks, NULL));
-	open_input(argv[4]);
-	if (!strcmp(argv[2], "loop"))
+	open_input(argv[2], argv[4]);
+	if (nfds)
+		read_sockets(argv[2]);
+	else if (!strcmp(argv[2], "loop"))
 		read_by_loop(cnt);
 	else if (!strcmp(argv[2], "dispatch"))
 		read_by_dispatch(cnt);

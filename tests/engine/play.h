@@ -43,6 +43,8 @@ enum play_event {
 	PLAY_READS,	 /* n: the number of the capture that it reads now */
 	PLAY_RECEIVED,	 /* n: ps_recv */
 	PLAY_REGISTERED, /* n: what nfshim_register returned */
+	PLAY_TIME,	 /* n: seconds, of the packet noted next; from sockets only */
+	PLAY_FILTER,	 /* n: instructions of the filter of its socket */
 	PLAY_STATE,	 /* at the end of the input, each flow: n is its hash */
 };
 

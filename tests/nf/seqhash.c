@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <pcap/pcap.h>
 #include <poll.h>
 #include <pthread.h>
@@ -34,6 +35,7 @@
 #include "evlog.h"
 #include "flow.h"
 #include "nfshim.h"
+#include "socket_input.h"
 
 struct item { /* a flow or a host */
 	struct nfshim_flow key;
@@ -63,6 +65,7 @@ static __thread volatile sig_atomic_t in_packet, sweep_due;
 #define HANDLES 2
 static pcap_t *handles[HANDLES]; /* the second one: --threads */
 static __thread pcap_t *handle;	 /* that this thread reads */
+static int sock = -1;		 /* instead of the handles */
 
 static struct item *find(struct table *t, const struct nfshim_flow *key)
 {
@@ -338,16 +341,23 @@ static void stop(int sig)
 }
 
 enum wait { NO_WAIT, BY_POLL, BY_SELECT, BY_EPOLL };
-enum read { BY_LOOP, BY_DISPATCH, BY_NEXT, BY_NEXT_EX };
+enum read { BY_LOOP, BY_DISPATCH, BY_NEXT, BY_NEXT_EX, BY_SOCKET /* and an enum socket_way */ };
 
 static const struct input {
 	const char *name;
 	enum wait wait;
 	enum read read;
 } inputs[] = {
-	{"loop", NO_WAIT, BY_LOOP},	     {"dispatch", BY_POLL, BY_DISPATCH},
-	{"next", NO_WAIT, BY_NEXT},	     {"next_ex", NO_WAIT, BY_NEXT_EX},
-	{"select+next", BY_SELECT, BY_NEXT}, {"epoll+next_ex", BY_EPOLL, BY_NEXT_EX},
+	{"loop", NO_WAIT, BY_LOOP},
+	{"dispatch", BY_POLL, BY_DISPATCH},
+	{"next", NO_WAIT, BY_NEXT},
+	{"next_ex", NO_WAIT, BY_NEXT_EX},
+	{"select+next", BY_SELECT, BY_NEXT},
+	{"epoll+next_ex", BY_EPOLL, BY_NEXT_EX},
+	{"socket-recvfrom", NO_WAIT, BY_SOCKET + SOCKET_RECVFROM},
+	{"socket-read", NO_WAIT, BY_SOCKET + SOCKET_READ},
+	{"socket-recvmmsg", NO_WAIT, BY_SOCKET + SOCKET_RECVMMSG},
+	{"socket-dgram", NO_WAIT, BY_SOCKET + SOCKET_DGRAM},
 };
 
 static const struct input *input_of(const char *name)
@@ -435,6 +445,18 @@ static void read_packets(const struct input *in, int count)
 	}
 }
 
+static void read_socket(const struct input *in, int count)
+{
+	int rc = 0;
+
+	while (!stopped && rc >= 0 && count) {
+		rc = socket_read(sock, (enum socket_way)(in->read - BY_SOCKET),
+				 count > 0 ? count : INT_MAX, packet);
+		if (count > 0 && rc > 0)
+			count -= rc;
+	}
+}
+
 static pcap_t *open_live(const char *dev, int snaplen, char *err)
 {
 	pcap_t *p = pcap_create(dev, err);
@@ -457,7 +479,9 @@ static void usage(FILE *f)
 {
 	fprintf(f, "usage: seqhash -i IFACE | -r FILE [-f FILTER] [-c COUNT] [-o FILE] "
 		   "[--dispatch] [--hosts]\n"
-		   "               [--input loop|dispatch|next|next_ex|select+next|epoll+next_ex]\n"
+		   "               [--input loop|dispatch|next|next_ex|select+next|epoll+next_ex|\n"
+		   "                socket-recvfrom|socket-read|socket-recvmmsg|socket-dgram, with "
+		   "-i]\n"
 		   "               [--line-buffered] [--snaplen N] [--expire-every-ms N [--idle-ms "
 		   "N]]\n               [--threads]\n");
 }
@@ -533,7 +557,8 @@ static int parse(int argc, char **argv, struct options *opt)
 		}
 	}
 	if (optind < argc || !opt->dev == !opt->file || !opt->input ||
-	    (opt->threads && (!opt->dev || opt->filter))) {
+	    (opt->threads && (!opt->dev || opt->filter || opt->input->read >= BY_SOCKET)) ||
+	    (opt->file && opt->input->read >= BY_SOCKET)) {
 		usage(stderr);
 		return 2;
 	}
@@ -551,6 +576,11 @@ static int open_input(const struct options *opt, const char *filter, pcap_t **p)
 	char err[PCAP_ERRBUF_SIZE] = "";
 	struct bpf_program prog;
 
+	if (opt->input->read >= BY_SOCKET) {
+		sock = socket_open(opt->dev, filter,
+				   (enum socket_way)(opt->input->read - BY_SOCKET));
+		return sock < 0;
+	}
 	*p = opt->dev ? open_live(opt->dev, opt->snaplen, err) : pcap_open_offline(opt->file, err);
 	if (!*p) {
 		fprintf(stderr, "seqhash: %s\n", err);
@@ -578,6 +608,8 @@ static void read_all(const struct options *opt)
 {
 	if (opt->input->read == BY_LOOP)
 		pcap_loop(handle, opt->count, packet, NULL);
+	else if (opt->input->read >= BY_SOCKET)
+		read_socket(opt->input, opt->count);
 	else
 		read_packets(opt->input, opt->count);
 }
@@ -594,6 +626,8 @@ static void report_drops(void)
 {
 	struct pcap_stat st, sum = {0};
 
+	if (sock >= 0)
+		socket_stats(sock, &sum.ps_recv, &sum.ps_drop);
 	for (int i = 0; i < HANDLES && handles[i]; i++) {
 		if (pcap_stats(handles[i], &st))
 			return;
