@@ -40,6 +40,8 @@ static int send_state(enum nfshim_scope scope, const struct nfshim_flow *key, ui
 	r->epoch = epoch;
 	r->version = version;
 	memcpy(r + 1, blob, (size_t)n);
+	if (nf_evlog_on && scope == NFSHIM_PER_FLOW) /* before D can import it */
+		nf_evlog_put(NF_EV_EXPORT, 0, key, version, epoch, false);
 	nf_src_commit(r);
 	nf_move.stats.state_bytes += (uint64_t)n;
 	if (scope == NFSHIM_PER_FLOW)
@@ -86,12 +88,11 @@ int nf_src_export_flow(struct nf_mflow *f)
 		err = send_state(NFSHIM_PER_FLOW, &f->key, f->epoch, f->version);
 	if (err == -ENOENT) { /* freed since it was seen: it begins anew, on both sides */
 		f->version = 0;
+		nf_move_log(NF_EV_EXPORT, f);
 		err = 0;
 	}
-	if (!err) {
+	if (!err)
 		f->state = NF_FLOW_CLONING;
-		nf_move_log(NF_EV_EXPORT, f);
-	}
 	return err;
 }
 
