@@ -19,6 +19,8 @@ void add_live_jump_cases(TCase *t);
 void add_unfit_cases(TCase *t);
 void add_nest_cases(TCase *t);
 void add_veth_mark_cases(TCase *t);
+void add_threads_cases(TCase *t);
+void add_socket_cases(TCase *t);
 
 /* nf0 and nf1, and what is sent on sw0 and sw1 comes to them. */
 void make_link(void);
