@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* NFs that read packet sockets of their own, whichever call they read by. */
 #include <endian.h>
+#include <signal.h>
 #include <stdlib.h>
 
 #include "cases.h"
@@ -278,6 +279,30 @@ START_TEST(another_thread_reads)
 }
 END_TEST
 
+/* A handler leaves the call that a packet has just come in: the next call gives it, and the move
+ * goes on. */
+START_TEST(handler_leaves_the_call)
+{
+	unsigned last;
+
+	trace("0 1 2 0 1 2");
+	last = trace_len();
+	start(readers[_i], "2");
+	begin_dst();
+	trace_send("sw0");
+	nf_reaches(2);
+	nf_is_sent(SIGUSR1);
+	nf_lands(1);
+	send_clone(1, 1, 900, 1);
+	nf_gets_clones(1);
+	send_order(NF_REC_ABORT);
+	expect(NF_REC_OVER);
+	trace("0q");
+	trace_send_from("sw0", last);
+	everything_came();
+}
+END_TEST
+
 void add_socket_cases(TCase *t)
 {
 	tcase_add_checked_fixture(t, make_link, NULL);
@@ -289,4 +314,5 @@ void add_socket_cases(TCase *t)
 	tcase_add_loop_test(t, refused_by_name, 0, REFUSED);
 	tcase_add_test(t, frames_are_refused);
 	tcase_add_test(t, another_thread_reads);
+	tcase_add_loop_test(t, handler_leaves_the_call, 0, 5);
 }

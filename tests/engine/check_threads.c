@@ -177,6 +177,30 @@ START_TEST(one_stream_for_both)
 }
 END_TEST
 
+/* One leaves a clone by a longjmp and does not read on: the other goes on. */
+START_TEST(one_jumps)
+{
+	start(5);
+	helper_has_threads(2);
+	begin_both(NF_REC_BEGIN_DST);
+	send_what(PLAY_JUMP, 0, 1, 900);
+	nf_lands(1);
+	helper_speaks_to(1);
+	send_clone_of(1, 1, 1, 901);
+	nf_gets_clones(2);
+	send_order(NF_REC_PREPARE);
+	expect(NF_REC_PREPARED);
+	send_order(NF_REC_BARRIER);
+	expect(NF_REC_READY);
+	atomic_store(&play->go, true);
+	helper_speaks_to(0);
+	send_order(NF_REC_PREPARE);
+	expect(NF_REC_PREPARED);
+	ck_assert_uint_eq(diary_count(PLAY_CLONE), 2);
+	ck_assert_ptr_null(strstr(output(), " 90"));
+}
+END_TEST
+
 /* It breaks off its input, or just ends. */
 START_TEST(one_ends_in_a_move)
 {
@@ -265,6 +289,7 @@ void add_threads_cases(TCase *t)
 	tcase_add_test(t, each_moves_its_own);
 	tcase_add_test(t, one_window_is_not_the_others);
 	tcase_add_loop_test(t, one_stream_for_both, 0, 2);
+	tcase_add_test(t, one_jumps);
 	tcase_add_loop_test(t, one_ends_in_a_move, 0, 2);
 	tcase_add_test(t, one_begins_in_a_move);
 	tcase_add_test(t, one_is_left_out);

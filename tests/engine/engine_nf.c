@@ -9,7 +9,8 @@
  * (pcap_next), epoll (pcap_next_ex), the last three from live:INTERFACE,INTERFACE too. next: CNT
  * packets by pcap_dispatch first. $PLAY_FILTER: the filter of all captures. threads: one for each
  * of two interfaces, with a state of its own; CNT 1: the second begins when a packet says so; CNT
- * 2: its capture is in a fanout group; CNT 3: it lets no UDP in; CNT 4: they print to one stream.
+ * 2: its capture is in a fanout group; CNT 3: it lets no UDP in; CNT 4: they print to one stream;
+ * CNT 5: one that has left a packet waits for play->go.
  *
  * READER may also be one of socket_nf.h, with live: only.
  *
@@ -51,9 +52,10 @@ static pcap_t *handles[2];
 static int fds[2], nfds; /* packet sockets, instead of handles */
 static __thread bool quit;
 static pthread_t second;
-static bool by_stdio;
-static sigjmp_buf landing;
-static char left_line[32]; /* what is still to be written when it is out of the callback */
+static bool by_stdio, lingers;
+static const char *socket_kind;
+static __thread sigjmp_buf landing;
+static __thread char left_line[32]; /* what is still to be written when it is out of the callback */
 
 static void note(enum play_event event, unsigned flow, int64_t n)
 {
@@ -283,6 +285,8 @@ static void jump(enum play_what what, const char *line)
 static void landed(void)
 {
 	note(PLAY_LANDED, 0, nfshim_reprocessing && nfshim_reprocessing());
+	if (lingers)
+		stall();
 	put_line(left_line);
 }
 
@@ -529,7 +533,8 @@ static void *read_second(void *unused)
 {
 	(void)unused;
 	handle = handles[1];
-	pcap_loop(handle, -1, on_packet, NULL);
+	while (call(loop, -1) == 1)
+		;
 	return NULL;
 }
 
@@ -556,23 +561,31 @@ static void read_by_threads(int cnt)
 	if (cnt == 2)
 		join_fanout(handles[1]);
 	by_stdio = cnt == 4;
+	lingers = cnt == 5;
 	if (cnt == 3)
 		filter_second();
 	if (cnt != 1)
 		begin_second();
-	pcap_loop(handle, -1, on_packet, NULL);
+	while (call(loop, -1) == 1)
+		;
 	pthread_join(second, NULL);
+}
+
+static int read_socket(int unused)
+{
+	int n;
+
+	note(PLAY_READS, 0, socket_next(socket_kind, fds, nfds, on_packet, &n));
+	if (n)
+		note(PLAY_WAITED, 0, n);
+	return unused;
 }
 
 static void read_sockets(const char *reader)
 {
-	int waited;
-
-	while (!quit) {
-		note(PLAY_READS, 0, socket_next(reader, fds, nfds, on_packet, &waited));
-		if (waited)
-			note(PLAY_WAITED, 0, waited);
-	}
+	socket_kind = reader;
+	while (!quit)
+		call(read_socket, 0);
 }
 
 static void open_input(const char *reader, char *where)

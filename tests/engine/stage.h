@@ -52,7 +52,9 @@ void nf_waits_in(unsigned packet); /* a PLAY_WAIT packet: in the NF's callback *
 void nf_gets(unsigned packets);	   /* at least so many, all in all */
 void nf_gets_clones(unsigned clones);
 void nf_has_seen(unsigned packets); /* given, held or kept back */
-void nf_ends(void);		    /* by itself, with exit code 0 */
+void nf_lands(unsigned times);	    /* out of packets */
+void nf_is_sent(int sig);
+void nf_ends(void); /* by itself, with exit code 0 */
 
 void helper_up(void);
 /* The connection ends, as when the helper dies; the shim has seen it, its packet thread maybe not.
