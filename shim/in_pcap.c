@@ -256,7 +256,7 @@ __attribute__((noinline)) static void look_at(struct nf_sink *s, const struct pc
 	}
 	if (nf_mark_filter_hit(data, h->caplen) && keep_mark(s, h, data))
 		return;
-	if (nf_thread_is_idle())
+	if (nf_thread_is_idle(nf_thread))
 		give(s, h, data);
 	else
 		nf_engine_packet(s, h, data);
@@ -265,11 +265,12 @@ __attribute__((noinline)) static void look_at(struct nf_sink *s, const struct pc
 void nf_input_packet(u_char *arg, const struct pcap_pkthdr *h, const u_char *data)
 {
 	struct nf_sink *s = (struct nf_sink *)arg;
+	struct nf_thread *t = nf_thread;
 
-	atomic_store_explicit(&nf_thread->packets,
-			      atomic_load_explicit(&nf_thread->packets, memory_order_relaxed) + 1,
+	atomic_store_explicit(&t->packets,
+			      atomic_load_explicit(&t->packets, memory_order_relaxed) + 1,
 			      memory_order_relaxed);
-	if (nf_thread_is_idle() && !nf_veth && !nf_mark_filter_hit(data, h->caplen))
+	if (nf_thread_is_idle(t) && !nf_veth && !nf_mark_filter_hit(data, h->caplen))
 		give(s, h, data);
 	else
 		look_at(s, h, data);

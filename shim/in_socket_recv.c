@@ -82,7 +82,7 @@ static enum by by(struct nf_capture *c, int flags)
 	nf_engine_returned();
 	if (nf_socket_room(c->socket) < 0)
 		return KERNEL;
-	if (!nf_thread_is_idle())
+	if (!nf_thread_is_idle(nf_thread))
 		return ENGINE;
 	c->socket->ours = false;
 	return nf_doorbell() < 0 ? KERNEL : EITHER;

@@ -21,8 +21,7 @@ struct nf_link;
 struct nf_thread {
 	_Atomic(struct nf_link *) link; /* made by the service thread, NULL: no helper */
 	_Atomic uint64_t packets;	/* that it got */
-	bool busy; /* its own: at the last safe point a packet was not the NF's alone; link is newer
-		    */
+	bool busy;			/* its own: there was more to do at the last safe point */
 	_Atomic bool known;	 /* some thread has this place: links are not freed under it */
 	_Atomic bool window;	 /* it reprocesses a packet */
 	_Atomic unsigned number; /* of the capture that it was the first to read or wait for */
@@ -39,15 +38,16 @@ extern __thread struct nf_thread *nf_thread __attribute__((tls_model("initial-ex
 
 /* Make this thread a packet thread, if it may be one; @number: of its capture. */
 bool nf_thread_begin(unsigned number);
-/* Is a packet of this packet thread the NF's alone? */
-static inline bool nf_thread_is_idle(void)
-{
-	return !atomic_load_explicit(&nf_thread->link, memory_order_acquire) && !nf_thread->busy;
-}
 bool nf_thread_may_begin(void);
 void nf_thread_never(void); /* the service thread is none */
 unsigned nf_threads_count(void);
 bool nf_threads_in_window(void); /* is some thread? */
+/* Is a packet of this packet thread the NF's alone? A link may have come since the last safe point.
+ */
+static inline bool nf_thread_is_idle(const struct nf_thread *t)
+{
+	return !atomic_load_explicit(&t->link, memory_order_acquire) && !t->busy;
+}
 /* In a child of fork only the calling thread is left. */
 void nf_threads_forked(void);
 
