@@ -79,14 +79,18 @@ struct nf_rec {
 	int64_t sec;	  /* packet: original timestamp */
 	uint32_t nsec;
 	struct nfshim_flow flow;
+	uint32_t thread; /* between helpers: which packet thread of the NF, 0 for the first */
+	uint32_t zero;
 };
 
-_Static_assert(sizeof(struct nf_rec) == 88, "header layout is part of the ring's ABI");
+_Static_assert(sizeof(struct nf_rec) == 96, "header layout is part of the ring's ABI");
 
 static inline uint32_t nf_rec_payload(const struct nf_rec *r)
 {
 	return r->len - (uint32_t)sizeof(*r);
 }
+
+#define NF_THREADS 8 /* most packet threads of an NF */
 
 #define NF_MARK_MAX    16 /* most queues of a path */
 #define NF_MARK_SECRET 16 /* bytes per queue */
@@ -105,6 +109,7 @@ struct nf_rec_begin {
 	uint32_t space_len;
 	uint32_t inject;	 /* D: enum nf_inject, how clones come */
 	uint8_t tag[NF_TAG_KEY]; /* D, veth: the helper's secret, see tag.h */
+	uint32_t others;	 /* packet threads that take part beside the receiver */
 };
 
 /* What a move did so far at one shim; all counts since BEGIN. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A move as one shim sees it: as source (move_src.c) or destination
- * (move_dst.c). Private to the engine; packet thread only.
+ * (move_dst.c). Private to the engine; of one packet thread.
  */
 #ifndef NF_MOVE_H
 #define NF_MOVE_H
@@ -89,7 +89,8 @@ struct nf_move {
 	struct nf_rec_stats stats;
 };
 
-extern struct nf_move nf_move; /* side NF_SIDE_NONE: none */
+/* Of this packet thread; side NF_SIDE_NONE: none. */
+extern __thread struct nf_move nf_move __attribute__((tls_model("initial-exec")));
 
 struct nf_packet_view {
 	const struct pcap_pkthdr *h;
@@ -102,6 +103,10 @@ struct nf_packet_view {
 };
 
 uint64_t nf_now_ns(void);
+
+/* Room for a record of any size: of this thread, made when it is first needed. NULL: no memory. */
+uint8_t *nf_scratch(void);
+void nf_scratch_free(void);
 
 /* move.c: what both sides share. */
 struct nf_mflow *nf_move_find(const struct nfshim_flow *key);
@@ -119,6 +124,7 @@ void nf_move_forget(void); /* the same without the report */
 void nf_move_log(enum nf_ev what, const struct nf_mflow *f);
 
 /* report.c: small records to the helper that must not get lost when the ring is full. */
+void nf_report_init(void); /* of this thread */
 void nf_report(enum nf_rec_type t, uint64_t version, const struct nfshim_flow *f, uint32_t epoch,
 	       const void *payload, uint32_t len);
 void nf_report_stats(enum nf_rec_type t);
@@ -130,6 +136,7 @@ void nf_report_drop_all(void);
 void nf_src_begin(const struct nf_rec *r);
 bool nf_src_before(const struct nf_packet_view *p, struct nf_sink *s);
 void nf_src_after(const struct nf_packet_view *p);
+void nf_src_mark(const struct nf_packet_view *p);
 void nf_src_record(const struct nf_rec *r); /* PREPARE ABORT REVERT END DONE */
 bool nf_src_step(void);			    /* one slice; true if there is more to do at once */
 void nf_src_link_lost(void);
@@ -155,8 +162,9 @@ bool nf_dst_wants_sink(const struct nf_rec *r);
 bool nf_mark_is(const u_char *data, uint32_t caplen); /* by its EtherType and magic */
 /* A MARK of the current move: notes its queue. False if it is forged, old or malformed. */
 bool nf_mark_accept(const u_char *data, uint32_t caplen);
-extern bool nf_mark_expected; /* this NF was a source: late ones may come */
-void nf_mark_keep(void);      /* the move ends: know its MARK for as long as no other has ended */
+/* This thread was a source: late ones may come. */
+extern __thread bool nf_mark_expected __attribute__((tls_model("initial-exec")));
+void nf_mark_keep(void); /* the move ends: know its MARK for as long as no other has ended */
 bool nf_mark_late(const u_char *data, uint32_t caplen); /* a MARK of the last move */
 
 /* engine.c: give a packet to the NF. @window: reprocess, do not output. */

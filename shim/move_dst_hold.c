@@ -36,7 +36,7 @@ void nf_dst_drop_held(int why)
 
 static void give_held(struct nf_sink *s)
 {
-	static struct nf_held *e; /* still there if the NF jumped out of its callback */
+	static __thread struct nf_held *e; /* still there if the NF jumped out of its callback */
 
 	free(e);
 	e = nf_hold_pop(&nf_move.hold);

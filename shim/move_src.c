@@ -145,7 +145,7 @@ static void marked(void)
 	released();
 }
 
-static void on_mark(const struct nf_packet_view *p)
+void nf_src_mark(const struct nf_packet_view *p)
 {
 	uint32_t all = (uint32_t)((1ull << nf_move.opt.marks) - 1);
 
@@ -216,8 +216,8 @@ static struct nf_mflow *first_seen(const struct nfshim_flow *key)
 }
 
 /* Between before() and after(): the flow and the clone that is being made. */
-static struct nf_mflow *now;
-static struct nf_rec *clone;
+static __thread struct nf_mflow *now;
+static __thread struct nf_rec *clone;
 
 bool nf_src_before(const struct nf_packet_view *p, struct nf_sink *s)
 {
@@ -226,7 +226,7 @@ bool nf_src_before(const struct nf_packet_view *p, struct nf_sink *s)
 	now = NULL;
 	clone = NULL;
 	if (nf_mark_is(p->data, p->h->caplen)) {
-		on_mark(p);
+		nf_src_mark(p);
 		return false;
 	}
 	if (nf_move.deleting) {

@@ -8,20 +8,21 @@
 #include "pause.h"
 #include "provider.h"
 
-static uint8_t blob[NF_REC_MAX - sizeof(struct nf_rec)];
+#define BLOB_MAX (NF_REC_MAX - sizeof(struct nf_rec))
 
 /* STATE of @key. 0, -ENOENT: the NF has none, -ENOBUFS: ring full, other: reported. */
 static int send_state(enum nfshim_scope scope, const struct nfshim_flow *key, uint32_t epoch,
 		      uint64_t version)
 {
 	const struct nfshim_hooks *k = &nf_provider.hooks;
-	ssize_t n = k->get(nf_provider.nf, scope, key, blob, sizeof(blob));
+	uint8_t *blob = nf_scratch();
+	ssize_t n = k->get(nf_provider.nf, scope, key, blob, BLOB_MAX);
 	char text[NF_FLOW_TEXT];
 	struct nf_rec *r;
 
 	if (n == -ENOENT)
 		return -ENOENT;
-	if (n < 0 || n > (ssize_t)sizeof(blob)) {
+	if (n < 0 || n > (ssize_t)BLOB_MAX) {
 		nf_move_fail(n < 0 ? (int)n : -EMSGSIZE, "%s could not export %s: %s", k->name,
 			     nf_flow_format(key, text, sizeof(text)),
 			     strerror(n < 0 ? (int)-n : EMSGSIZE));
@@ -39,6 +40,8 @@ static int send_state(enum nfshim_scope scope, const struct nfshim_flow *key, ui
 	r->epoch = epoch;
 	r->version = version;
 	memcpy(r + 1, blob, (size_t)n);
+	if (nf_evlog_on && scope == NFSHIM_PER_FLOW) /* before D can import it */
+		nf_evlog_put(NF_EV_EXPORT, 0, key, version, epoch, false);
 	nf_src_commit(r);
 	nf_move.stats.state_bytes += (uint64_t)n;
 	if (scope == NFSHIM_PER_FLOW)
@@ -85,12 +88,11 @@ int nf_src_export_flow(struct nf_mflow *f)
 		err = send_state(NFSHIM_PER_FLOW, &f->key, f->epoch, f->version);
 	if (err == -ENOENT) { /* freed since it was seen: it begins anew, on both sides */
 		f->version = 0;
+		nf_move_log(NF_EV_EXPORT, f);
 		err = 0;
 	}
-	if (!err) {
+	if (!err)
 		f->state = NF_FLOW_CLONING;
-		nf_move_log(NF_EV_EXPORT, f);
-	}
 	return err;
 }
 

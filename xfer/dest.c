@@ -28,15 +28,18 @@ bool nf_dest_waits(const struct nf_xfer *x)
 }
 
 /* What a source may say now; NULL, or what is wrong. */
-static const char *check(const struct nf_xmove *mv, const struct nf_msg *m)
+static const char *check(const struct nf_xfer *x, const struct nf_msg *m)
 {
+	const struct nf_xmove *mv = &x->move;
 	const struct nf_rec *r = &m->record.hdr;
 
 	if (m->type != NF_MSG_RECORD || r->type < NF_REC_STATE || r->type > NF_REC_FWD)
 		return "sent something that a source does not send";
 	if (r->move != mv->b.move)
 		return "sent a record of another move";
-	if (mv->finall && r->type != NF_REC_FWD)
+	if (r->thread >= nf_shim_threads(x->shim))
+		return "sent a record of a packet thread that there is not";
+	if ((mv->finall & 1u << r->thread) && r->type != NF_REC_FWD)
 		return "sent more than stragglers after its last word";
 	if (r->type == NF_REC_STATE && !r->scope)
 		return "sent state without a scope";
@@ -77,7 +80,7 @@ static int on_message(struct nf_xfer *x, const struct nf_msg *m)
 {
 	struct nf_xmove *mv = &x->move;
 	const struct nf_rec *r = &m->record.hdr;
-	const char *bad = check(mv, m);
+	const char *bad = check(x, m);
 
 	mv->rx_us = nf_loop_now_us();
 	if (bad) {
@@ -88,7 +91,8 @@ static int on_message(struct nf_xfer *x, const struct nf_msg *m)
 		return 0;
 	nf_xmove_pause((enum nf_rec_type)r->type);
 	nf_xmove_count(mv, r);
-	mv->finall |= r->type == NF_REC_FINALL;
+	if (r->type == NF_REC_FINALL)
+		mv->finall |= 1u << r->thread;
 	if (nf_buffer_empty(&mv->buf) && nf_inject_push(x, r, m->record.payload) == 0)
 		return 0;
 	if (!must_wait(mv, r))

@@ -44,6 +44,7 @@ void nf_xmove_push_begin(struct nf_xfer *x)
 	} p = {.opt = b->opt};
 
 	p.opt.space_len = (uint32_t)strlen(b->space);
+	p.opt.others = nf_shim_threads(x->shim) - 1;
 	memcpy(p.space, b->space, p.opt.space_len);
 	nf_xmove_push(x, b->side == NF_SIDE_SRC ? NF_REC_BEGIN_SRC : NF_REC_BEGIN_DST, b->move, &p,
 		      (uint32_t)sizeof(p.opt) + p.opt.space_len);
@@ -118,6 +119,7 @@ void nf_xmove_end(struct nf_xfer *x)
 	nf_inject_end(x);
 	nf_info("move %llu is over here", (unsigned long long)mv->b.move);
 	mv->active = false;
+	nf_shim_settle(x->shim);
 }
 
 /* Nothing of the data is wanted any more; a destination says so, that the source may know. */
@@ -362,6 +364,19 @@ void nf_xmove_shim_gone(struct nf_xfer *x, const char *why)
 	if (mv->b.side == NF_SIDE_DST && !mv->no_return)
 		give_up(x, "the destination NF is gone");
 	nf_xmove_end(x);
+}
+
+/* It said why, if it could; that it is out of it is all that is still to come from it. */
+void nf_xmove_thread_gone(struct nf_xfer *x, unsigned thread)
+{
+	const struct nf_rec over = {
+		.len = sizeof(over), .type = NF_REC_OVER, .move = x->move.b.move, .thread = thread};
+	char why[64];
+
+	if (!x->move.active || nf_parts_have(&x->move.parts, &over))
+		return;
+	nf_xmove_fail(x, "a packet thread of the NF ended during the move");
+	nf_xmove_record(x, &over, NULL, why, sizeof(why));
 }
 
 /* ---- time ---- */

@@ -24,6 +24,7 @@
 
 #include "buffer.h"
 #include "msg.h"
+#include "parts.h"
 #include "stream.h"
 
 struct nf_xfer;
@@ -31,9 +32,7 @@ struct nf_xfer;
 struct nf_xmove {
 	bool active;
 	bool dialing;	/* S: the stream is not agreed upon yet */
-	bool begun;	/* the shim is in it: what it said of older moves is behind us */
 	bool attached;	/* D: the source has dialed in; it does so once */
-	bool finall;	/* D: only stragglers may follow */
 	bool no_drop;	/* PREPARE was ordered */
 	bool no_return; /* may not abort by itself any more */
 	bool marked;	/* S: the route has changed for sure */
@@ -46,6 +45,9 @@ struct nf_xmove {
 	bool reserve_told;
 	bool finish, end; /* D: to be pushed behind the last data */
 	bool over;	  /* S: OVER came and is told when the stream has everything */
+	uint32_t begun;	  /* threads that are in it: what they said of older moves is behind us */
+	uint32_t finall;  /* D: threads of which only stragglers may follow */
+	struct nf_parts parts;
 	struct nf_msg_begin b;
 	struct nf_stream peer;	  /* the stream to the other helper */
 	struct nf_buffer buf;	  /* D: bounded; S: the reserve */
@@ -77,6 +79,7 @@ int nf_xmove_record(struct nf_xfer *x, const struct nf_rec *r, const uint8_t *pa
 		    size_t n);
 void nf_xmove_shim_dying(struct nf_xfer *x); /* what its ring still holds comes next */
 void nf_xmove_shim_gone(struct nf_xfer *x, const char *why);
+void nf_xmove_thread_gone(struct nf_xfer *x, unsigned thread); /* of those that it began with */
 
 /* From the other helper. */
 void nf_xmove_peer_gone(struct nf_xfer *x, const char *why);

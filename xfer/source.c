@@ -72,7 +72,7 @@ static int on_message(struct nf_xfer *x, const struct nf_msg *m)
 	if (m->type == NF_MSG_REFUSED)
 		return peer_gave_up(x, m->text);
 	if (m->type != NF_MSG_RECORD || r->type != NF_REC_DONE || r->move != mv->b.move ||
-	    nf_rec_payload(r)) {
+	    nf_rec_payload(r) || r->thread >= nf_shim_threads(x->shim)) {
 		nf_xmove_bad_peer(x, "sent something that a destination does not send");
 		return 1;
 	}
@@ -115,6 +115,7 @@ static void on_dialed(void *arg, uint32_t events)
 	(void)events;
 	getsockopt(nf_conn_fd(c), SOL_SOCKET, SO_ERROR, &err, &n);
 	strcpy(m.hello.name, x->name);
+	m.hello.others = nf_shim_threads(x->shim) - 1;
 	m.hello.move = mv->b.move;
 	memcpy(m.hello.token, mv->b.token, sizeof(m.hello.token));
 	if (!err)

@@ -64,6 +64,14 @@ void send_clone(unsigned flow, uint64_t version, uint32_t number, unsigned named
 	send_rec(NF_REC_CLONE, named, version, frame, sizeof(frame));
 }
 
+void send_what(enum play_what what, unsigned flow, uint64_t version, uint32_t number)
+{
+	uint8_t frame[PLAY_FRAME];
+
+	play_frame(frame, flow, number, what);
+	send_rec(NF_REC_CLONE, flow, version, frame, sizeof(frame));
+}
+
 void send_clone_of(unsigned capture, unsigned flow, uint64_t version, uint32_t number)
 {
 	of_capture = (uint8_t)capture;

@@ -36,9 +36,18 @@ CASES = {
 # The other ways to read packets.
 INPUTS = ("dispatch", "next", "next_ex", "select+next", "epoll+next_ex")
 CASES.update({"seqhash-%s-2000" % i: Case("seqhash", POD, 2000, nf_args=("--input", i)) for i in INPUTS})
+# Without libpcap, one with a filter.
+SOCKETS = ("socket-recvfrom", "socket-read", "socket-recvmmsg", "socket-dgram")
 for name, case in list(CASES.items()):
     CASES[name + VETH] = copy(case)
     CASES[name + VETH].inject = "veth"
+# Two packet threads, each with its own part of a move; clones come through the ring only.
+THREADS = ["seqhash-threads-2000", "seqhash-threads-20000"]
+CASES[THREADS[0]] = Case("seqhash", POD, 2000, nf_args=("--threads",))
+CASES[THREADS[1]] = Case("seqhash", "all", 20000, 20, nf_args=("--threads",))
+for i in SOCKETS:
+    filtered = ("-f", "ip or ip6 or arp") * (i == "socket-read")
+    CASES["seqhash-%s-2000" % i] = Case("seqhash", POD, 2000, nf_args=("--input", i, *filtered))
 UNMOVED = {nf + "-nothing-moved": Case(nf, POD, 4000) for nf in ("seqhash", "prads")}
 FIGURES = ("flows", "records", "bytes_per_flow", "clones", "held_max", "buffered_max", "reserve_max", "total_ms")
 PHASES = ("begin_ms", "export_ms", "prepare_ms", "route_ms", "mark_ms", "commit_ms")
@@ -60,13 +69,16 @@ def chosen(args):
     names = [n for n in CASES if re.search(args.case, n)]
     if args.full or args.runs or args.case:
         return names
-    # One of each NF and of each rate and another way to read, one of them by veth, the rest is chance.
+    # One of each NF and of each rate and another way to read or two threads, one by veth, the rest is chance.
+    # Clones do not come to packet sockets by veth, nor to several threads.
     r = random.Random(args.seed)
-    pick = [r.choice([n for n in names if n.startswith("seqhash") and n.endswith("-20000")]),
+    pick = [r.choice([n for n in names if n.startswith("seqhash") and n.endswith("-20000") and n not in THREADS]),
             r.choice([n for n in names if n.startswith("prads") and n.endswith("-2000")]),
             r.choice([n for n in names if n.startswith("prads") and n.endswith("-20000")]),
-            "seqhash-%s-2000" % r.choice(INPUTS)]
-    pick[r.randrange(len(pick))] += VETH
+            "seqhash-%s-2000" % (way := r.choice(INPUTS + SOCKETS))]
+    pick[r.randrange(len(pick) - (way in SOCKETS))] += VETH
+    if r.randrange(3) == 0:
+        pick[-1] = THREADS[0]
     return [n for n in names if n in pick]
 
 

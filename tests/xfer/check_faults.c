@@ -110,6 +110,10 @@ START_TEST(strangers)
 	c[1] = dial(lab.hd.listen);
 	hello_peer(c[1], MOVE + 1, token);
 	refused(c[1], "wrong move or token");
+	nf_conn_free(c[1]);
+	c[1] = dial(lab.hd.listen);
+	hello_threads(c[1], MOVE, token, 1);
+	refused(c[1], "the source NF has 2 packet threads, the destination NF 1");
 	for (int i = 2; i < 8; i++) /* more silent ones than there are places */
 		c[i] = dial(lab.hd.listen);
 	begin(&lab.hs, NF_SIDE_SRC, MOVE, b);
@@ -210,6 +214,8 @@ static const struct {
 	{{.len = sizeof(struct nf_rec), .type = NF_REC_CLONE, .move = MOVE + 1}, "another move"},
 	{{.len = sizeof(struct nf_rec), .type = NF_REC_STATE, .move = MOVE}, "without a scope"},
 	{{.len = sizeof(struct nf_rec) + 8, .type = NF_REC_FIN, .move = MOVE}, "payload"},
+	{{.len = sizeof(struct nf_rec), .type = NF_REC_FIN, .move = MOVE, .thread = 1},
+	 "a packet thread that there is not"},
 };
 
 START_TEST(bad_records)
