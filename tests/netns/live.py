@@ -6,7 +6,7 @@
 
 Each run replays campus800, or re-addressed copies of it that last 20 s, moves the space from ids1 to
 ids2 and back at random times and is paired with a run without a move. With --full each case must be
-exact in 20 of 20 valid runs; else a sample drawn by the seed is run once.
+exact in all of its valid runs, with --runs N in N of N; else a sample drawn by the seed is run once.
 
 In the cases *-nothing-moved the route of campus800's one pod changes midway and no state is moved:
 the same judges must object.
@@ -17,7 +17,7 @@ import sys
 import tempfile
 from copy import copy
 
-from cases import judge, options, repeat
+from cases import FULL_RUNS, judge, options, repeat
 from harness import CAMPUS, POD, Failure
 from move_run import MOST_INVALID, Case, count, many, unmoved
 
@@ -94,7 +94,7 @@ def objections(build, case, seed):
 
 
 def exact(args, name):
-    runs = args.runs or (20 if args.full else 1)
+    runs = args.runs or (FULL_RUNS if args.full else 1)
     with tempfile.TemporaryDirectory() as tmp:
         results, invalid = many(args.build, CASES[name], runs, args.seed, tmp, lambda t: print(t, flush=True))
     return "%d of %d runs exact, %d invalid; min/median/max %s" % (
