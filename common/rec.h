@@ -40,6 +40,8 @@ enum nf_rec_type {
 
 	/* D → S */
 	NF_REC_DONE = 48, /* (f, e) f is D's */
+	NF_REC_REEXP, /* (f, e) clones of f were dropped: its state is wanted again. By the helper
+		       */
 
 	/* shim → helper: acknowledgements and reports */
 	NF_REC_BEGUN = 64, /* version: flows of the space that were here already */
@@ -133,6 +135,9 @@ struct nf_rec_stats {
 	uint64_t kernel_drops; /* of the capture handle since BEGIN */
 	uint64_t discarded;    /* clones or marks refused (old, malformed, forged) */
 	uint64_t resent;       /* D, veth: frames that had to be asked for again */
+	uint64_t gaps;	       /* S: clones that the out ring had no room for */
+	uint64_t again;	       /* S: per-flow states exported again */
+	uint64_t again_bytes;
 	uint64_t forged; /* D, veth: frames with a false or used tag, given to the NF as they are */
 };
 

@@ -93,7 +93,7 @@ struct nf_move {
 	uint64_t left_us[NF_STAGES];
 	uint64_t reported_us;
 	uint64_t own_flows; /* of the space, at the destination before */
-	uint64_t buffered, buffered_bytes, reserve;
+	uint64_t buffered, buffered_bytes, reserve, dropped, reexports;
 	char **unfinished;
 	unsigned unfinished_n; /* named; stats may know of more */
 	json_t *warnings;      /* array of strings */

@@ -114,6 +114,11 @@ static void set_stats(json_t *o, const struct nf_move *m)
 	set(o, "buffered_max", m->buffered);
 	set(o, "buffered_bytes_max", m->buffered_bytes);
 	set(o, "reserve_max", m->reserve);
+	set(o, "dropped", m->dropped);
+	set(o, "reexports", m->reexports);
+	set(o, "gaps", s->gaps);
+	set(o, "exported_again", s->again);
+	set(o, "exported_again_bytes", s->again_bytes);
 	set(o, "downgraded", d->downgraded);
 	set(o, "fwd", most(s->fwd, d->fwd));
 	set(o, "kernel_drops", s->kernel_drops + d->kernel_drops);

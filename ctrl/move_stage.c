@@ -463,7 +463,8 @@ void nf_stage_moves(struct nf_move *m)
 void nf_stage_progress(struct nf_move *m, const struct nf_rec_stats *was,
 		       const struct nf_rec_stats *is)
 {
-	bool state = was->flows != is->flows || was->records != is->records;
+	bool state = was->flows != is->flows || was->records != is->records ||
+		     was->again != is->again;
 
 	if (state || (m->stage == NF_STAGE_COMMIT && memcmp(was, is, sizeof(*was)) != 0))
 		nf_stage_moves(m);

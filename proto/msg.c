@@ -151,6 +151,8 @@ static void put_event(const struct nf_msg_event *e, Nfpb__Event *o, uint64_t *st
 	o->buffered = e->buffered;
 	o->buffered_bytes = e->buffered_bytes;
 	o->reserve = e->reserve;
+	o->dropped = e->dropped;
+	o->reexports = e->reexports;
 	o->text = (char *)(uintptr_t)e->text;
 }
 
@@ -396,6 +398,8 @@ static int get_event(const Nfpb__Event *in, struct nf_msg_event *e)
 	e->buffered = in->buffered;
 	e->buffered_bytes = in->buffered_bytes;
 	e->reserve = in->reserve;
+	e->dropped = in->dropped;
+	e->reexports = in->reexports;
 	return get_text(in->text, e->text, sizeof(e->text));
 }
 
@@ -529,6 +533,7 @@ const char *nf_rec_name(enum nf_rec_type t)
 		N(FINALL)
 		N(FWD)
 		N(DONE)
+		N(REEXP)
 		N(BEGUN)
 		N(EXPORTED)
 		N(PREPARED)

@@ -123,7 +123,9 @@ struct nf_msg_event {
 	struct nf_rec_stats stats;
 	uint64_t buffered; /* DST helper: most clones buffered at once */
 	uint64_t buffered_bytes;
-	uint64_t reserve; /* SRC helper: most bytes spilled at once */
+	uint64_t dropped;   /* DST helper: clones, for want of room */
+	uint64_t reexports; /* … and flows whose state was asked for again */
+	uint64_t reserve;   /* SRC helper: most bytes spilled at once */
 	char text[NF_TEXT_MAX];
 };
 

@@ -22,7 +22,7 @@
 
 /* DESIGN §4, "A flow at S" and "A flow at D". */
 enum nf_flow_state {
-	NF_FLOW_LOCAL,	    /* S: not yet exported */
+	NF_FLOW_LOCAL,	    /* S: not yet exported, or to be exported again */
 	NF_FLOW_CLONING,    /* S: exported, packets are cloned */
 	NF_FLOW_FINSENT,    /* S: offered to D for good */
 	NF_FLOW_GONE,	    /* S: D's; state kept for the linger */
@@ -38,6 +38,8 @@ struct nf_mflow {
 	uint32_t epoch;	  /* e */
 	uint64_t version; /* v */
 	bool imported;	  /* D: STATE came */
+	bool again;	  /* S: in nf_move.again */
+	TAILQ_ENTRY(nf_mflow) next_again;
 	UT_hash_handle hh;
 };
 
@@ -46,6 +48,7 @@ struct nf_mrecord {
 	struct nfshim_flow key;
 	bool exported; /* S: D has it, or will make it by reprocessing */
 	bool dirty;    /* S: changed since by a flow that is not cloned yet */
+	bool lost;     /* S: D's copy lacks clones that were dropped */
 	bool outside;  /* S: a flow outside the space uses it too */
 	bool was_here; /* D: existed before the move */
 	UT_hash_handle hh;
@@ -85,7 +88,9 @@ struct nf_move {
 	uint64_t drops_at_begin; /* of the capture handle */
 	uint64_t bytes_in;	 /* packets of the space, for the wait limit */
 	uint64_t began;		 /* ns */
-	struct nf_mflow *cursor; /* flow that the next slice looks at */
+	TAILQ_HEAD(nf_again, nf_mflow) again; /* S: flows to be exported again */
+	bool group_lost;		      /* S: … and those that share a record with them */
+	struct nf_mflow *cursor;	      /* flow that the next slice looks at */
 	struct nf_rec_stats stats;
 };
 
@@ -137,7 +142,7 @@ void nf_src_begin(const struct nf_rec *r);
 bool nf_src_before(const struct nf_packet_view *p, struct nf_sink *s);
 void nf_src_after(const struct nf_packet_view *p);
 void nf_src_mark(const struct nf_packet_view *p);
-void nf_src_record(const struct nf_rec *r); /* PREPARE ABORT REVERT END DONE */
+void nf_src_record(const struct nf_rec *r); /* PREPARE ABORT REVERT END DONE REEXP */
 bool nf_src_step(void);			    /* one slice; true if there is more to do at once */
 void nf_src_link_lost(void);
 void nf_src_quit(void); /* the NF is about to end */

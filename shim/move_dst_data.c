@@ -103,7 +103,7 @@ static void on_state(const struct nf_rec *r, const uint8_t *payload)
 	f->epoch = r->epoch;
 	f->version = r->version;
 	f->imported = true;
-	nf_move.stats.flows++;
+	nf_move.stats.flows += !r->epoch;
 	nf_move.stats.state_bytes += nf_rec_payload(r);
 	nf_move_log(NF_EV_IMPORT, f);
 }

@@ -14,6 +14,9 @@
  * The destination applies STATE and CLONE in stream order, so it makes the
  * same change to the same record.
  *
+ * Where a clone cannot be sent, or the destination could not keep it, the flow
+ * is exported once more (move_src_again.c).
+ *
  * MARK ends it: the switch sends nothing more, each flow is offered with FIN,
  * stragglers are forwarded (FWD), and what is acknowledged by DONE is deleted
  * silently after the linger.
@@ -87,6 +90,8 @@ static bool step(struct nf_slice *sl)
 		return false;
 	if (!nf_move.walk.done)
 		return nf_src_export_slice(sl);
+	if (nf_src_again_slice(sl))
+		return !sl->err;
 	if (nf_move.no_drop && !nf_move.barrier) {
 		nf_pause("barrier");
 		nf_move.barrier = nf_src_push(NF_REC_BARRIER, NULL);
@@ -103,7 +108,7 @@ static bool step(struct nf_slice *sl)
 
 static bool has_work(void)
 {
-	return nf_move.deleting || !nf_move.walk.done ||
+	return nf_move.deleting || !nf_move.walk.done || nf_src_again_pending() ||
 	       (nf_move.phase == NF_PHASE_MARKED && !nf_move.finall);
 }
 
@@ -263,12 +268,12 @@ void nf_src_after(const struct nf_packet_view *p)
 	if (now->state != NF_FLOW_CLONING)
 		return;
 	if (!clone) {
-		nf_move_fail(-ENOBUFS,
-			     nf_move.no_drop
-				     ? "the helper did not take clones for 10 ms: the peer or the "
-				       "link is too slow; try again, or raise --reserve-bytes"
-				     : "the ring to nfxfer overflowed before PREPARE: the peer or "
-				       "the link is too slow; try again at a lower rate");
+		if (nf_move.no_drop || !nf_src_link())
+			nf_move_fail(-ENOBUFS, "the helper did not take clones for 10 ms: the peer "
+					       "or the link is too slow; try again, or raise "
+					       "--reserve-bytes");
+		else
+			nf_src_gap(now);
 		return;
 	}
 	clone->version = now->version;
@@ -283,6 +288,7 @@ void nf_src_begin(const struct nf_rec *r)
 {
 	(void)r;
 	nf_move.walk.scope = NFSHIM_PER_FLOW;
+	TAILQ_INIT(&nf_move.again);
 	nf_pause("begin-src");
 	nf_report(NF_REC_BEGUN, 0, NULL, 0, NULL, 0);
 }
@@ -332,6 +338,9 @@ void nf_src_record(const struct nf_rec *r)
 		break;
 	case NF_REC_DONE:
 		done(r);
+		break;
+	case NF_REC_REEXP:
+		nf_src_reexp(r);
 		break;
 	default:
 		nf_move.stats.discarded++;

@@ -3,9 +3,9 @@
  * The destination's side of a move: stream through the bounded buffer to the
  * in ring, and DONE back.
  *
- * A full buffer fails the move until PREPARE; from then on the stream is not
- * read until there is room. State does not count towards the caps, but it too
- * stops the reading when too much of it waits.
+ * Until PREPARE a full buffer drops the clones of its largest flow (overflow.c);
+ * from then on the stream is not read until there is room. State does not count
+ * towards the caps, but it too stops the reading when too much of it waits.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -56,20 +56,6 @@ static bool must_wait(const struct nf_xmove *mv, const struct nf_rec *r)
 	return nf_buffer_over(&mv->buf, r) || mv->buf.total - mv->buf.bytes > STATE_MAX_BYTES;
 }
 
-static void buffer_full(struct nf_xfer *x)
-{
-	struct nf_xmove *mv = &x->move;
-	bool packets = mv->buf.cap_packets && mv->buf.packets >= mv->buf.cap_packets;
-
-	mv->dropping = true;
-	nf_xmove_fail(
-		x,
-		"buffer full: %s reprocesses more slowly than clones arrive and %llu %s of "
-		"%s are in use; raise it or move at a quieter time",
-		x->name, (unsigned long long)(packets ? mv->buf.cap_packets : mv->buf.cap_bytes),
-		packets ? "packets" : "bytes", packets ? "--buffer-packets" : "--buffer-bytes");
-}
-
 static int no_memory(struct nf_xfer *x)
 {
 	nf_xmove_bad_peer(x, "sent more than there is memory for");
@@ -87,7 +73,7 @@ static int on_message(struct nf_xfer *x, const struct nf_msg *m)
 		nf_xmove_bad_peer(x, bad);
 		return 1;
 	}
-	if (mv->dropping)
+	if (mv->dropping || !nf_overflow_wants(x, r))
 		return 0;
 	nf_xmove_pause((enum nf_rec_type)r->type);
 	nf_xmove_count(mv, r);
@@ -95,12 +81,10 @@ static int on_message(struct nf_xfer *x, const struct nf_msg *m)
 		mv->finall |= 1u << r->thread;
 	if (nf_buffer_empty(&mv->buf) && nf_inject_push(x, r, m->record.payload) == 0)
 		return 0;
+	if (nf_buffer_over(&mv->buf, r) && !mv->no_drop && !nf_overflow_makes_room(x, r))
+		return mv->failed;
 	if (!must_wait(mv, r))
 		return nf_buffer_put(&mv->buf, r, m->record.payload) ? no_memory(x) : 0;
-	if (nf_buffer_over(&mv->buf, r) && !mv->no_drop) {
-		buffer_full(x);
-		return 0;
-	}
 	if (nf_buffer_put(&mv->waiting, r, m->record.payload))
 		return no_memory(x);
 	nf_stream_pause(x, &mv->peer);
@@ -131,6 +115,19 @@ static void unbuffer(struct nf_xfer *x)
 
 	while ((r = nf_buffer_head(&x->move.buf, &payload)) && nf_inject_push(x, r, payload) == 0)
 		nf_buffer_pop(&x->move.buf);
+}
+
+/* It goes behind the state that it waited for. */
+static void release_barrier(struct nf_xfer *x)
+{
+	struct nf_xmove *mv = &x->move;
+	struct nf_rec r = {.len = sizeof(r), .type = NF_REC_BARRIER, .move = mv->b.move};
+
+	while (nf_buffer_empty(&mv->waiting) && nf_overflow_barrier(x, &r.thread))
+		if (nf_buffer_put(&mv->buf, &r, NULL)) {
+			no_memory(x);
+			return;
+		}
 }
 
 /* FINISH and END go behind the last data: at the stream's end, or when nothing comes any more. */
@@ -174,6 +171,8 @@ void nf_dest_pump(struct nf_xfer *x)
 
 	unbuffer(x);
 	resume(x);
+	release_barrier(x);
+	unbuffer(x);
 	nf_stream_flush(x, &mv->peer);
 	if (mv->active)
 		last_orders(x);

@@ -66,6 +66,7 @@ void nf_xmove_pause(enum nf_rec_type t)
 		{NF_REC_MARKED, "mark"},
 		{NF_REC_FIN, "fin"},
 		{NF_REC_FINALL, "finall"},
+		{NF_REC_REEXP, "reexport"},
 		{NF_REC_DONE, "done"},
 		{NF_REC_COMMITTED, "committed"},
 		{NF_REC_RELEASED, "release"},
@@ -85,10 +86,12 @@ void nf_xmove_count(struct nf_xmove *mv, const struct nf_rec *r)
 	switch (r->type) {
 	case NF_REC_STATE:
 		s->state_bytes += n;
-		if (r->flow.kind == NFSHIM_KIND_FLOW)
-			s->flows++;
-		else
+		if (r->flow.kind != NFSHIM_KIND_FLOW)
 			s->records++;
+		else if (r->epoch)
+			s->again++;
+		else
+			s->flows++;
 		break;
 	case NF_REC_CLONE:
 		s->clones++;
@@ -116,6 +119,7 @@ void nf_xmove_end(struct nf_xfer *x)
 	nf_stream_finish(x, &mv->peer);
 	nf_buffer_clear(&mv->buf);
 	nf_buffer_clear(&mv->waiting);
+	nf_overflow_end(&mv->overflow);
 	nf_inject_end(x);
 	nf_info("move %llu is over here", (unsigned long long)mv->b.move);
 	mv->active = false;

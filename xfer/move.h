@@ -24,6 +24,7 @@
 
 #include "buffer.h"
 #include "msg.h"
+#include "overflow.h"
 #include "parts.h"
 #include "stream.h"
 
@@ -49,11 +50,12 @@ struct nf_xmove {
 	uint32_t finall;  /* D: threads of which only stragglers may follow */
 	struct nf_parts parts;
 	struct nf_msg_begin b;
-	struct nf_stream peer;	  /* the stream to the other helper */
-	struct nf_buffer buf;	  /* D: bounded; S: the reserve */
-	struct nf_buffer waiting; /* a record from the stream that nobody has room for yet */
-	struct nf_rec_stats seen; /* what passed through */
-	struct nf_msg_event last; /* S: OVER that waits */
+	struct nf_stream peer;	     /* the stream to the other helper */
+	struct nf_buffer buf;	     /* D: bounded; S: the reserve */
+	struct nf_overflow overflow; /* D */
+	struct nf_buffer waiting;    /* a record from the stream that nobody has room for yet */
+	struct nf_rec_stats seen;    /* what passed through */
+	struct nf_msg_event last;    /* S: OVER that waits */
 	uint64_t unfinished;
 	struct nfshim_flow unfinished_flow;
 	uint64_t heard_us;    /* the controller's last word */

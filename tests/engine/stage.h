@@ -74,6 +74,7 @@ struct nf_rec_begin stage_options(void);
 void send_begin(enum nf_rec_type t, const struct nf_rec_begin *opt);
 void send_order(enum nf_rec_type t);
 void send_flow(enum nf_rec_type t, unsigned flow, uint64_t version);
+void send_of_epoch(enum nf_rec_type t, unsigned flow, uint32_t epoch);
 void send_state(unsigned flow, uint64_t version, uint64_t count);
 /* Packet @number of @flow (a number that no packet of the trace has), in the name of @named. */
 void send_clone(unsigned flow, uint64_t version, uint32_t number, unsigned named);

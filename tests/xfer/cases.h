@@ -16,5 +16,6 @@ void clones_in_order(uint64_t n);
 
 TCase *fault_cases(void);
 TCase *thread_cases(void);
+TCase *overflow_cases(void);
 
 #endif

@@ -320,6 +320,7 @@ int main(void)
 	suite_add_tcase(s, moves);
 	suite_add_tcase(s, fault_cases());
 	suite_add_tcase(s, thread_cases());
+	suite_add_tcase(s, overflow_cases());
 	r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);
 	failed = srunner_ntests_failed(r);
