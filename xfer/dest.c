@@ -3,7 +3,11 @@
  * The destination's side of a move: stream through the bounded buffer to the
  * in ring, and DONE back.
  *
- * Until PREPARE a full buffer drops the clones of its largest flow (overflow.c);
+ * PREPARE is passed on once what has come is with the NF, so that the no-drop
+ * phase finds little to do; but a destination that is always behind is not
+ * waited for longer than a few seconds.
+ *
+ * Until then a full buffer drops the clones of its largest flow (overflow.c);
  * from then on the stream is not read until there is room. State does not count
  * towards the caps, but it too stops the reading when too much of it waits.
  */
@@ -19,6 +23,7 @@
 #define STATE_MAX_BYTES (64u << 20)
 #define FINISH_QUIET_US 2000000u /* a dead source's last data has come by then */
 #define END_QUIET_US	500000u
+#define SETTLE_US	5000000u
 
 bool nf_dest_waits(const struct nf_xfer *x)
 {
@@ -159,6 +164,26 @@ void nf_dest_attach(struct nf_xfer *x, struct nf_conn *c)
 		nf_xmove_peer_gone(x, "cannot watch the stream");
 }
 
+void nf_dest_prepare(struct nf_xfer *x)
+{
+	x->move.settling = true;
+	x->move.settle_us = nf_loop_now_us();
+	nf_xfer_expect(x);
+}
+
+static void settle(struct nf_xfer *x)
+{
+	struct nf_xmove *mv = &x->move;
+	bool behind =
+		!nf_buffer_empty(&mv->buf) || !nf_buffer_empty(&mv->waiting) || mv->overflow.stale;
+
+	if (!mv->settling || (behind && nf_loop_now_us() - mv->settle_us < SETTLE_US))
+		return;
+	mv->settling = false;
+	mv->no_drop = true;
+	nf_xmove_push(x, NF_REC_PREPARE, mv->b.move, NULL, 0);
+}
+
 void nf_dest_done(struct nf_xfer *x, const struct nf_rec *r)
 {
 	nf_xmove_pause(NF_REC_DONE);
@@ -174,6 +199,8 @@ void nf_dest_pump(struct nf_xfer *x)
 	release_barrier(x);
 	unbuffer(x);
 	nf_stream_flush(x, &mv->peer);
+	if (mv->active)
+		settle(x);
 	if (mv->active)
 		last_orders(x);
 }

@@ -133,6 +133,7 @@ static void give_up(struct nf_xfer *x, const char *tell)
 	struct nf_xmove *mv = &x->move;
 
 	mv->aborting = mv->dropping = true;
+	mv->settling = false;
 	mv->finish = mv->end = false;
 	nf_buffer_clear(&mv->buf);
 	nf_buffer_clear(&mv->waiting);
@@ -281,8 +282,11 @@ void nf_xmove_order(struct nf_xfer *x, const struct nf_msg_order *o)
 	}
 	switch (o->what) {
 	case NF_REC_PREPARE:
-		mv->no_drop = true;
-		mv->no_return |= mv->b.side == NF_SIDE_SRC;
+		if (mv->b.side == NF_SIDE_DST) {
+			nf_dest_prepare(x);
+			return;
+		}
+		mv->no_drop = mv->no_return = true;
 		break;
 	case NF_REC_ABORT:
 		give_up(x, "the controller aborted the move");

@@ -34,7 +34,8 @@ struct nf_xmove {
 	bool active;
 	bool dialing;	/* S: the stream is not agreed upon yet */
 	bool attached;	/* D: the source has dialed in; it does so once */
-	bool no_drop;	/* PREPARE was ordered */
+	bool no_drop;	/* PREPARE was ordered; D: and passed on */
+	bool settling;	/* D: PREPARE waits until little is left to import */
 	bool no_return; /* may not abort by itself any more */
 	bool marked;	/* S: the route has changed for sure */
 	bool settled;	/* D: COMMITTED, S: RELEASED */
@@ -62,6 +63,7 @@ struct nf_xmove {
 	uint64_t progress_us; /* last PROGRESS */
 	uint64_t dial_us;     /* S: when dialing began */
 	uint64_t rx_us;	      /* D: last byte from the source */
+	uint64_t settle_us;   /* D: when PREPARE was ordered */
 	struct nf_conn *dial; /* S: not connected yet */
 	size_t unsent;	      /* S: at the last tick */
 	uint64_t blocked_us;  /* S: since when the peer takes nothing, 0: it does */
@@ -116,6 +118,7 @@ void nf_source_tick(struct nf_xfer *x);
 /* dest.c */
 bool nf_dest_waits(const struct nf_xfer *x);		   /* is a connection wanted? */
 void nf_dest_attach(struct nf_xfer *x, struct nf_conn *c); /* takes @c */
+void nf_dest_prepare(struct nf_xfer *x);
 void nf_dest_done(struct nf_xfer *x, const struct nf_rec *r);
 void nf_dest_pump(struct nf_xfer *x);
 

@@ -63,6 +63,7 @@ static __thread struct table flows, hosts; /* each packet thread has its own */
 static bool with_hosts;
 static int64_t idle_us = 60000000;
 static __thread int64_t now_us;
+static unsigned put_us;		 /* a slow import */
 static unsigned expire_every_ms; /* 0: no flow ever ends */
 static __thread volatile sig_atomic_t in_packet, sweep_due;
 #define HANDLES 2
@@ -292,6 +293,8 @@ static int hook_put(void *nf, enum nfshim_scope s, const struct nfshim_flow *key
 	if (!table_of(s) || len != sizeof(b))
 		return -EINVAL;
 	memcpy(&b, blob, sizeof(b));
+	if (put_us)
+		usleep(put_us);
 	i = get_or_add(table_of(s), key);
 	i->count = b.count;
 	i->hash = b.hash;
@@ -505,7 +508,7 @@ static void usage(FILE *f)
 		   "                socket-recvfrom|socket-read|socket-recvmmsg|socket-dgram, with "
 		   "-i]\n"
 		   "               [--line-buffered] [--snaplen N] [--expire-every-ms N [--idle-ms "
-		   "N]]\n               [--threads]\n");
+		   "N]]\n               [--threads] [--put-us N]\n");
 }
 
 struct options {
@@ -526,6 +529,7 @@ static int parse(int argc, char **argv, struct options *opt)
 					      {"idle-ms", required_argument, NULL, 'I'},
 					      {"snaplen", required_argument, NULL, 's'},
 					      {"threads", no_argument, NULL, 't'},
+					      {"put-us", required_argument, NULL, 'p'},
 					      {"help", no_argument, NULL, 'h'},
 					      {0}};
 	const char *out = NULL;
@@ -566,6 +570,9 @@ static int parse(int argc, char **argv, struct options *opt)
 			break;
 		case 't':
 			opt->threads = true;
+			break;
+		case 'p':
+			put_us = (unsigned)atoi(optarg);
 			break;
 		case 'e':
 			expire_every_ms = (unsigned)atoi(optarg);
