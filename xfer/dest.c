@@ -196,6 +196,8 @@ void nf_dest_pump(struct nf_xfer *x)
 
 	unbuffer(x);
 	resume(x);
+	if (mv->active)
+		nf_overflow_ask(x);
 	release_barrier(x);
 	unbuffer(x);
 	nf_stream_flush(x, &mv->peer);

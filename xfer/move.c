@@ -224,6 +224,7 @@ static void start(struct nf_xfer *x, const struct nf_msg_begin *b)
 	mv->heard_us = mv->progress_us = nf_loop_now_us();
 	nf_buffer_init(&mv->buf, dst ? b->buffer_packets : 0, dst ? b->buffer_bytes : 0);
 	nf_buffer_init(&mv->waiting, 0, 0);
+	nf_overflow_init(&mv->overflow);
 	nf_info("move %llu: %s of '%s', with %s", (unsigned long long)b->move,
 		dst ? "destination" : "source", b->space, b->peer);
 	if (nf_inject_begin(x)) {

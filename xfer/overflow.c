@@ -9,13 +9,21 @@
 #include "stream.h"
 #include "xfer.h"
 
-#define STALE_MAX 1000000u /* a source that has more at once is not to be believed */
+#define BYTES_EACH 8192u    /* what a flow that comes again may need at once */
+#define STALE_MAX  1000000u /* a source that has more at once is not to be believed */
 
 struct nf_stale_flow {
 	struct nf_flow_id id;
 	uint32_t epoch; /* of the clones that were dropped */
+	bool asked;
+	TAILQ_ENTRY(nf_stale_flow) next; /* unless asked */
 	UT_hash_handle hh;
 };
+
+void nf_overflow_init(struct nf_overflow *o)
+{
+	TAILQ_INIT(&o->unasked);
+}
 
 static struct nf_stale_flow *find(const struct nf_overflow *o, const struct nf_rec *r)
 {
@@ -38,15 +46,21 @@ static bool add(struct nf_overflow *o, const struct nf_rec *r)
 	s->id = nf_flow_id(r);
 	s->epoch = r->epoch;
 	HASH_ADD(hh, o->stale, id, sizeof(s->id), s);
-	if (s->hh.tbl)
-		return true;
-	free(s);
-	return false;
+	if (!s->hh.tbl) {
+		free(s);
+		return false;
+	}
+	TAILQ_INSERT_TAIL(&o->unasked, s, next);
+	return true;
 }
 
 static void drop_of(struct nf_overflow *o, struct nf_stale_flow *s)
 {
 	HASH_DEL(o->stale, s);
+	if (s->asked)
+		o->asked--;
+	else
+		TAILQ_REMOVE(&o->unasked, s, next);
 	free(s);
 }
 
@@ -86,18 +100,43 @@ bool nf_overflow_wants(struct nf_xfer *x, const struct nf_rec *r)
 	}
 }
 
-static void ask_again(struct nf_xfer *x, const struct nf_rec *clone)
+/* Flows that may be asked for at a time: their packets are to fit in a part of the buffer. */
+static uint64_t batch(const struct nf_buffer *b)
 {
+	uint64_t n = b->cap_packets ? b->cap_packets / 4 : UINT64_MAX;
+
+	if (b->cap_bytes && b->cap_bytes / BYTES_EACH < n)
+		n = b->cap_bytes / BYTES_EACH;
+	return n ? n : 1;
+}
+
+static void ask(struct nf_xfer *x, struct nf_stale_flow *s)
+{
+	struct nf_overflow *o = &x->move.overflow;
 	struct nf_rec r = {.len = sizeof(r),
 			   .type = NF_REC_REEXP,
-			   .move = clone->move,
-			   .epoch = clone->epoch,
-			   .flow = clone->flow,
-			   .thread = clone->thread};
+			   .move = x->move.b.move,
+			   .epoch = s->epoch,
+			   .flow = s->id.flow,
+			   .thread = s->id.thread};
 
 	nf_xmove_pause(NF_REC_REEXP);
 	nf_stream_send(&x->move.peer, &r, NULL);
-	x->move.overflow.reexports++;
+	TAILQ_REMOVE(&o->unasked, s, next);
+	s->asked = true;
+	o->asked++;
+	o->reexports++;
+}
+
+void nf_overflow_ask(struct nf_xfer *x)
+{
+	struct nf_xmove *mv = &x->move;
+	struct nf_overflow *o = &mv->overflow;
+	struct nf_stale_flow *s;
+
+	while ((s = TAILQ_FIRST(&o->unasked)) &&
+	       (mv->no_drop || (nf_buffer_empty(&mv->buf) && o->asked < batch(&mv->buf))))
+		ask(x, s);
 }
 
 bool nf_overflow_makes_room(struct nf_xfer *x, const struct nf_rec *r)
@@ -113,7 +152,6 @@ bool nf_overflow_makes_room(struct nf_xfer *x, const struct nf_rec *r)
 			return false;
 		}
 		mv->overflow.dropped += nf_buffer_drop(&mv->buf, &largest);
-		ask_again(x, &largest);
 	}
 	return nf_overflow_wants(x, r);
 }
