@@ -90,8 +90,8 @@ def caps(args, case, trace, seed, draw):
 
 def gap(args, case, trace, seed, _draw):
     def stand_still(lab):
-        # Between BEGIN and EXPORTED: the export waits for room, packets of flows that are exported do not.
-        p = lab.start_move("ids1", "ids2", case.space, "--slice-us", "200", *LARGE)
+        # One flow a packet, so that it lasts. Then it waits for room, but packets of what is exported do not.
+        p = lab.start_move("ids1", "ids2", case.space, "--slice-flows", "1", *LARGE)
         wait_for("the export", lambda: exporting(lab))
         helper = lab.procs["xfer.ids1"]
         helper.send_signal(signal.SIGSTOP)
