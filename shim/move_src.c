@@ -88,6 +88,7 @@ static bool step(struct nf_slice *sl)
 	}
 	if (nf_move.failed)
 		return false;
+	nf_src_lose_group(); /* before anything cleans a record of it */
 	if (!nf_move.walk.done)
 		return nf_src_export_slice(sl);
 	if (nf_src_again_slice(sl))

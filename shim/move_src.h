@@ -34,6 +34,7 @@ bool nf_src_export_slice(struct nf_slice *sl); /* true if there is more */
 /* move_src_again.c: clones of a flow were lost. */
 void nf_src_gap(struct nf_mflow *f);	      /* here, for want of room */
 void nf_src_reexp(const struct nf_rec *r);    /* at the destination, which says so */
+void nf_src_lose_group(void);		      /* … and of those that share records with it */
 bool nf_src_again_pending(void);	      /* something can be exported again now */
 bool nf_src_again_slice(struct nf_slice *sl); /* true if there is more */
 

@@ -70,19 +70,19 @@ static void lose(struct nf_mflow *f)
 
 /* The destination reprocessed clones of other flows with records that lacked updates: the whole
  * group, that is all flows which share a record with one of it, is exported again. */
-static void lose_group(void)
+void nf_src_lose_group(void)
 {
 	struct nf_mflow *f;
-	bool more;
+	bool more = nf_move.group_lost;
 
-	do {
+	while (more) {
 		more = false;
 		for (f = nf_move.flows; f; f = f->hh.next)
 			if (f->state == NF_FLOW_CLONING && has_lost(&f->key)) {
 				lose(f);
 				more = true;
 			}
-	} while (more);
+	}
 	nf_move.group_lost = false;
 }
 
@@ -113,8 +113,6 @@ bool nf_src_again_pending(void)
 
 bool nf_src_again_slice(struct nf_slice *sl)
 {
-	if (nf_move.group_lost)
-		lose_group();
 	while (nf_src_again_pending()) {
 		sl->full = !nf_src_has_room();
 		if (!sl->full)

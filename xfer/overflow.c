@@ -134,7 +134,7 @@ void nf_overflow_ask(struct nf_xfer *x)
 	struct nf_overflow *o = &mv->overflow;
 	struct nf_stale_flow *s;
 
-	while ((s = TAILQ_FIRST(&o->unasked)) &&
+	while (!mv->dropping && (s = TAILQ_FIRST(&o->unasked)) &&
 	       (mv->no_drop || (nf_buffer_empty(&mv->buf) && o->asked < batch(&mv->buf))))
 		ask(x, s);
 }

@@ -9,7 +9,7 @@ caps*     The import is slow (seqhash --put-us). A move without a cap tells what
           without --full). All must be exact, all but the first export flows again, no cap is exceeded.
           hosts: flows share records; veth: clones come through a bridge; prads: stock PRADS and its own
           speed, 8 packets only.
-gap*      The helper of the source stands still for a while, and the shim's ring is full: the NF goes on,
+gap*      The helper of the source stands still before PREPARE, and the shim's ring is full: the NF goes on,
           and what it could not clone is exported again.
 """
 import os
@@ -43,7 +43,7 @@ CASES = {
 
 def under_traffic(build, case, trace, seed, body):
     """body(lab) in the middle of a replay: what it returned, and the oracle's words."""
-    with Lab(build, case.nf, case.nf_args, seed=seed, distinct=case.distinct, inject=case.inject) as lab:
+    with Lab(build, case.nf, case.nf_args, seed=seed, pause=True, distinct=case.distinct, inject=case.inject) as lab:
         replay = lab.replay(trace, PPS)
         wait_for("the first packets", lambda: lab.counters("ref")[0] > lab.base["ref"][0])
         time.sleep(SECONDS * lab.random.uniform(0.1, 0.3))
@@ -90,13 +90,14 @@ def caps(args, case, trace, seed, draw):
 
 def gap(args, case, trace, seed, _draw):
     def stand_still(lab):
-        # One flow a packet, so that it lasts. Then it waits for room, but packets of what is exported do not.
-        p = lab.start_move("ids1", "ids2", case.space, "--slice-flows", "1", *LARGE)
-        wait_for("the export", lambda: exporting(lab))
+        lab.arm("ctrl.prepare-dst")
+        p = lab.start_move("ids1", "ids2", case.space, *LARGE)
+        lab.wait_held("ctrl.prepare-dst")
         helper = lab.procs["xfer.ids1"]
         helper.send_signal(signal.SIGSTOP)
         time.sleep(1.5)
         helper.send_signal(signal.SIGCONT)
+        lab.release("ctrl.prepare-dst")
         p.communicate(timeout=60)
         return lab.show(1)
     result, texts = under_traffic(args.build, case, trace, seed, stand_still)
@@ -108,13 +109,8 @@ def gap(args, case, trace, seed, _draw):
         result["gaps"], result["exported_again"], "; ".join(texts))
 
 
-def exporting(lab):
-    code, r = lab.nfctl("show", "1")
-    return code == 0 and r["stage"] == "export"
-
-
 def main():
-    args = options(__doc__, "build").parse_args()
+    args = options(__doc__).parse_args()
     names = [n for n in CASES if re.search(args.case, n)]
     draw = random.Random(args.seed)
     if not (args.full or args.runs or args.case):
