@@ -98,6 +98,7 @@ static inline uint32_t nf_rec_payload(const struct nf_rec *r)
 #define NF_MARK_SECRET 16 /* bytes per queue */
 
 enum nf_inject { NF_INJECT_RING, NF_INJECT_VETH };
+enum nf_guarantee { NF_ORDERED, NF_LOSS_FREE, NF_NONE };
 
 /* Payload of BEGIN_*: followed by space_len bytes of the space's text, no NUL. */
 struct nf_rec_begin {
@@ -111,6 +112,7 @@ struct nf_rec_begin {
 	uint32_t space_len;
 	uint32_t inject;	 /* D: enum nf_inject, how clones come */
 	uint8_t tag[NF_TAG_KEY]; /* D, veth: the helper's secret, see tag.h */
+	uint32_t guarantee;	 /* enum nf_guarantee */
 	uint32_t others;	 /* packet threads that take part beside the receiver */
 };
 

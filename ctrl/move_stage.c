@@ -68,6 +68,7 @@ static void begin(struct nf_move *m, enum nf_side side)
 	b->opt.hold_bytes = m->opt.hold_bytes;
 	b->opt.linger_ms = m->opt.linger_ms;
 	b->opt.inject = m->opt.inject;
+	b->opt.guarantee = m->opt.guarantee;
 	b->wait_ms = WAIT_MS;
 	if (side == S) {
 		b->opt.marks = m->marks;
@@ -284,7 +285,7 @@ static void linger_enter(struct nf_move *m)
 			     "%s had %" PRIu64 " flows of the space before; they stayed as they "
 			     "were",
 			     nf_dst(m)->name, m->own_flows);
-	if (m->side[D].stats.downgraded)
+	if (m->side[D].stats.downgraded && m->opt.guarantee == NF_ORDERED)
 		nf_move_warn(m,
 			     "the hold was full: %" PRIu64 " flows were processed out of order; "
 			     "raise --hold-packets or --hold-bytes",

@@ -102,6 +102,7 @@ static void put_begin(const struct nf_msg_begin *b, Nfpb__Begin *o, ProtobufCBin
 	o->reserve_bytes = b->reserve_bytes;
 	o->wait_ms = b->wait_ms;
 	o->inject = b->opt.inject;
+	o->guarantee = b->opt.guarantee;
 }
 
 /* Room for the parts of a STATUS. */
@@ -353,7 +354,7 @@ static int get_begin(const Nfpb__Begin *in, struct nf_msg_begin *b)
 	if (in->side != NF_SIDE_SRC && in->side != NF_SIDE_DST)
 		return -EPROTO;
 	if (in->n_mark > NF_MARK_MAX || in->hold_packets > 100000000u ||
-	    in->inject > NF_INJECT_VETH)
+	    in->inject > NF_INJECT_VETH || in->guarantee > NF_NONE)
 		return -EPROTO;
 	b->move = in->move;
 	b->side = (enum nf_side)in->side;
@@ -373,6 +374,7 @@ static int get_begin(const Nfpb__Begin *in, struct nf_msg_begin *b)
 	b->opt.hold_bytes = in->hold_bytes;
 	b->opt.linger_ms = in->linger_ms;
 	b->opt.inject = in->inject;
+	b->opt.guarantee = in->guarantee;
 	b->buffer_packets = in->buffer_packets;
 	b->buffer_bytes = in->buffer_bytes;
 	b->reserve_bytes = in->reserve_bytes;

@@ -73,6 +73,12 @@ void nf_dst_keep(const struct nf_packet_view *p)
 	push(p, NULL);
 }
 
+/* Without order nothing that comes by the new route waits. */
+static bool keeps_order(void)
+{
+	return nf_move.opt.guarantee == NF_ORDERED || nf_move.phase < NF_PHASE_READY;
+}
+
 bool nf_dst_may_pass(const struct nf_mflow *f)
 {
 	if (!f)
@@ -134,6 +140,11 @@ bool nf_dst_hold(const struct nf_packet_view *p, const struct nfshim_flow *key, 
 {
 	struct nf_hold *h = &nf_move.hold;
 
+	if (!keeps_order()) {
+		downgrade(key);
+		if (!nf_sink_full(s))
+			return true;
+	}
 	while (nf_hold_full(h, p->h->caplen)) {
 		if (nf_move.phase < NF_PHASE_READY) {
 			nf_move_fail(-ENOBUFS,

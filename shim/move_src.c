@@ -252,6 +252,8 @@ bool nf_src_before(const struct nf_packet_view *p, struct nf_sink *s)
 		return forward(now, p);
 	if (now->state != NF_FLOW_CLONING)
 		return true;
+	if (nf_move.opt.guarantee == NF_NONE)
+		return true;
 	if (nf_src_clean_records_of(&now->key) == 0)
 		clone = packet_record(NF_REC_CLONE, p, now);
 	return true;
@@ -260,6 +262,9 @@ bool nf_src_before(const struct nf_packet_view *p, struct nf_sink *s)
 void nf_src_after(const struct nf_packet_view *p)
 {
 	if (!now || nf_move.failed)
+		return;
+	/* Without a guarantee D gets the state as it was exported, and FIN says so. */
+	if (nf_move.opt.guarantee == NF_NONE && now->state == NF_FLOW_CLONING)
 		return;
 	now->version++;
 	if (now->state == NF_FLOW_LOCAL) {

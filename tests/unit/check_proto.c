@@ -114,6 +114,7 @@ static void fill_begin(void)
 	b->reserve_bytes = 1ull << 35;
 	b->wait_ms = 6;
 	b->opt.inject = NF_INJECT_VETH;
+	b->opt.guarantee = NF_LOSS_FREE;
 }
 
 static void fill_event(void)
@@ -305,6 +306,11 @@ static void begin_side(void)
 {
 	m.begin.side = 3;
 }
+static void begin_guarantee(void)
+{
+	m.begin.opt.guarantee = NF_NONE + 1;
+}
+
 static void begin_inject(void)
 {
 	m.begin.opt.inject = NF_INJECT_VETH + 1;
@@ -398,6 +404,7 @@ static const struct bad bad[] = {
 	{"begin peer", NF_MSG_BEGIN, begin_peer},
 	{"begin space", NF_MSG_BEGIN, begin_space},
 	{"begin inject", NF_MSG_BEGIN, begin_inject},
+	{"begin guarantee", NF_MSG_BEGIN, begin_guarantee},
 	{"no order", NF_MSG_ORDER, order_none},
 	{"order begin", NF_MSG_ORDER, order_begin},
 	{"order list", NF_MSG_ORDER, order_list},
