@@ -4,8 +4,10 @@
  *
  * One queue, first in, first out. The caps count packets (CLONE and FWD):
  * state has to be kept by the destination anyway, and must stay in order with
- * the clones. The caller decides what a full buffer means: the move fails, or
- * the stream is not read for a while.
+ * the clones. The caller decides what a full buffer means: the clones of the
+ * largest flow are dropped, or the stream is not read for a while.
+ *
+ * A flow is one of a packet thread: its clones are known by both.
  */
 #ifndef NF_BUFFER_H
 #define NF_BUFFER_H
@@ -15,12 +17,16 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "ranks.h"
 #include "rec.h"
 
-struct nf_buffered; /* a record and its payload, owned by the buffer */
+struct nf_buffered;	 /* a record and its payload, owned by the buffer */
+struct nf_buffered_flow; /* that has clones in it */
 
 struct nf_buffer {
-	STAILQ_HEAD(nf_buffered_q, nf_buffered) q;
+	TAILQ_HEAD(nf_buffered_q, nf_buffered) q;
+	struct nf_buffered_flow *flows; /* by thread and key */
+	struct nf_ranks ranks;
 	uint64_t cap_packets; /* 0: no cap */
 	uint64_t cap_bytes;
 	uint64_t packets;			    /* CLONE and FWD in it now */
@@ -41,5 +47,10 @@ bool nf_buffer_empty(const struct nf_buffer *b);
 /* The oldest record, NULL if empty; valid until nf_buffer_pop. */
 const struct nf_rec *nf_buffer_head(const struct nf_buffer *b, const uint8_t **payload);
 void nf_buffer_pop(struct nf_buffer *b);
+
+/* The newest clone of the flow that has most of them, NULL if there is none; found in O(1). */
+const struct nf_rec *nf_buffer_largest(const struct nf_buffer *b);
+/* Drop the clones of the flow and thread of @of; how many. */
+uint64_t nf_buffer_drop(struct nf_buffer *b, const struct nf_rec *of);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@ bool nf_evlog_on;
 static struct nf_ev_head *head;
 static struct nf_ev_rec *recs;
 static uint64_t cap, count;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of packet threads */
 
 _Static_assert(sizeof(struct nf_ev_rec) == 88, "the checker reads this layout");
 
@@ -93,6 +95,7 @@ void nf_evlog_put(enum nf_ev what, uint64_t id, const struct nfshim_flow *f, uin
 	struct nf_ev_rec *r;
 	struct timespec t;
 
+	pthread_mutex_lock(&lock);
 	if (count < cap) {
 		clock_gettime(CLOCK_MONOTONIC, &t);
 		r = &recs[count];
@@ -107,6 +110,7 @@ void nf_evlog_put(enum nf_ev what, uint64_t id, const struct nfshim_flow *f, uin
 	}
 	count++;
 	atomic_store_explicit(&head->count, count, memory_order_release);
+	pthread_mutex_unlock(&lock);
 }
 
 /* FNV-1a over words, finished with a mix: fast, and equal packets are all that must collide. */

@@ -40,6 +40,8 @@ enum nf_rec_type {
 
 	/* D → S */
 	NF_REC_DONE = 48, /* (f, e) f is D's */
+	NF_REC_REEXP, /* (f, e) clones of f were dropped: its state is wanted again. By the helper
+		       */
 
 	/* shim → helper: acknowledgements and reports */
 	NF_REC_BEGUN = 64, /* version: flows of the space that were here already */
@@ -79,19 +81,24 @@ struct nf_rec {
 	int64_t sec;	  /* packet: original timestamp */
 	uint32_t nsec;
 	struct nfshim_flow flow;
+	uint32_t thread; /* between helpers: which packet thread of the NF, 0 for the first */
+	uint32_t zero;
 };
 
-_Static_assert(sizeof(struct nf_rec) == 88, "header layout is part of the ring's ABI");
+_Static_assert(sizeof(struct nf_rec) == 96, "header layout is part of the ring's ABI");
 
 static inline uint32_t nf_rec_payload(const struct nf_rec *r)
 {
 	return r->len - (uint32_t)sizeof(*r);
 }
 
+#define NF_THREADS 8 /* most packet threads of an NF */
+
 #define NF_MARK_MAX    16 /* most queues of a path */
 #define NF_MARK_SECRET 16 /* bytes per queue */
 
 enum nf_inject { NF_INJECT_RING, NF_INJECT_VETH };
+enum nf_guarantee { NF_ORDERED, NF_LOSS_FREE, NF_NONE };
 
 /* Payload of BEGIN_*: followed by space_len bytes of the space's text, no NUL. */
 struct nf_rec_begin {
@@ -105,6 +112,8 @@ struct nf_rec_begin {
 	uint32_t space_len;
 	uint32_t inject;	 /* D: enum nf_inject, how clones come */
 	uint8_t tag[NF_TAG_KEY]; /* D, veth: the helper's secret, see tag.h */
+	uint32_t guarantee;	 /* enum nf_guarantee */
+	uint32_t others;	 /* packet threads that take part beside the receiver */
 };
 
 /* What a move did so far at one shim; all counts since BEGIN. */
@@ -128,6 +137,9 @@ struct nf_rec_stats {
 	uint64_t kernel_drops; /* of the capture handle since BEGIN */
 	uint64_t discarded;    /* clones or marks refused (old, malformed, forged) */
 	uint64_t resent;       /* D, veth: frames that had to be asked for again */
+	uint64_t gaps;	       /* S: clones that the out ring had no room for */
+	uint64_t again;	       /* S: per-flow states exported again */
+	uint64_t again_bytes;
 	uint64_t forged; /* D, veth: frames with a false or used tag, given to the NF as they are */
 };
 

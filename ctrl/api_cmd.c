@@ -161,6 +161,19 @@ static int set_inject(struct nf_move_options *o, json_t *v, char *err, size_t n)
 	return 0;
 }
 
+static int set_guarantee(struct nf_move_options *o, json_t *v, char *err, size_t n)
+{
+	const char *which = json_string_value(v);
+
+	for (int g = NF_ORDERED; which && g <= NF_NONE; g++)
+		if (!strcmp(which, nf_guarantee_names[g])) {
+			o->guarantee = (enum nf_guarantee)g;
+			return 0;
+		}
+	snprintf(err, n, "guarantee is ordered, loss-free or none");
+	return -EINVAL;
+}
+
 static int set_option(struct nf_move_options *o, const char *key, json_t *v, char *err, size_t n)
 {
 	const struct option_of *of = option_of(key);
@@ -170,6 +183,8 @@ static int set_option(struct nf_move_options *o, const char *key, json_t *v, cha
 
 	if (!strcmp(key, "inject"))
 		return set_inject(o, v, err, n);
+	if (!strcmp(key, "guarantee"))
+		return set_guarantee(o, v, err, n);
 	if (!of || u < of->min || u > of->max) {
 		if (of)
 			snprintf(err, n, "%s is a number from %" PRIu64 " to %" PRIu64, key,

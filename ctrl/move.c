@@ -422,6 +422,10 @@ static void event(struct nf_move *m, struct nf_move_side *s, const struct nf_msg
 
 	if (e->buffered > m->buffered)
 		m->buffered = e->buffered;
+	if (e->dropped > m->dropped)
+		m->dropped = e->dropped;
+	if (e->reexports > m->reexports)
+		m->reexports = e->reexports;
 	if (e->buffered_bytes > m->buffered_bytes)
 		m->buffered_bytes = e->buffered_bytes;
 	if (e->reserve > m->reserve)

@@ -30,9 +30,11 @@ struct nf_move_options {
 	uint32_t linger_ms;
 	uint32_t deadline_ms; /* PREPARE to ROUTE */
 	enum nf_inject inject;
+	enum nf_guarantee guarantee;
 };
 
 extern const struct nf_move_options nf_move_defaults;
+extern const char *const nf_guarantee_names[NF_NONE + 1]; /* by enum nf_guarantee */
 
 enum nf_move_state { NF_MOVE_RUNNING, NF_MOVE_DONE, NF_MOVE_ABORTED, NF_MOVE_FAILED };
 
@@ -93,7 +95,7 @@ struct nf_move {
 	uint64_t left_us[NF_STAGES];
 	uint64_t reported_us;
 	uint64_t own_flows; /* of the space, at the destination before */
-	uint64_t buffered, buffered_bytes, reserve;
+	uint64_t buffered, buffered_bytes, reserve, dropped, reexports;
 	char **unfinished;
 	unsigned unfinished_n; /* named; stats may know of more */
 	json_t *warnings;      /* array of strings */

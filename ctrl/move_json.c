@@ -94,6 +94,8 @@ static struct nf_rec_stats up_to_now(const struct nf_move_side *s)
 	return now;
 }
 
+const char *const nf_guarantee_names[NF_NONE + 1] = {"ordered", "loss-free", "none"};
+
 /* What S sent, or D applied, whichever of their words is later. */
 static void set_stats(json_t *o, const struct nf_move *m)
 {
@@ -114,6 +116,11 @@ static void set_stats(json_t *o, const struct nf_move *m)
 	set(o, "buffered_max", m->buffered);
 	set(o, "buffered_bytes_max", m->buffered_bytes);
 	set(o, "reserve_max", m->reserve);
+	set(o, "dropped", m->dropped);
+	set(o, "reexports", m->reexports);
+	set(o, "gaps", s->gaps);
+	set(o, "exported_again", s->again);
+	set(o, "exported_again_bytes", s->again_bytes);
 	set(o, "downgraded", d->downgraded);
 	set(o, "fwd", most(s->fwd, d->fwd));
 	set(o, "kernel_drops", s->kernel_drops + d->kernel_drops);
@@ -134,6 +141,7 @@ json_t *nf_move_result(const struct nf_move *m)
 	set_who(o, m);
 	json_object_set_new(o, "inject",
 			    json_string(m->opt.inject == NF_INJECT_VETH ? "veth" : "ring"));
+	json_object_set_new(o, "guarantee", json_string(nf_guarantee_names[m->opt.guarantee]));
 	json_object_set_new(o, "reason", json_string(m->reason));
 	set_stats(o, m);
 	json_object_set_new(o, "unfinished", unfinished(m));

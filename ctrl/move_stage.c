@@ -68,6 +68,7 @@ static void begin(struct nf_move *m, enum nf_side side)
 	b->opt.hold_bytes = m->opt.hold_bytes;
 	b->opt.linger_ms = m->opt.linger_ms;
 	b->opt.inject = m->opt.inject;
+	b->opt.guarantee = m->opt.guarantee;
 	b->wait_ms = WAIT_MS;
 	if (side == S) {
 		b->opt.marks = m->marks;
@@ -115,7 +116,6 @@ static bool export_done(const struct nf_move *m)
 
 static void prepare_dst_enter(struct nf_move *m)
 {
-	nf_timer_set(m->deadline, (uint64_t)m->opt.deadline_ms * 1000u, 0);
 	nf_pause("prepare-dst");
 	nf_move_order(m, D, NF_REC_PREPARE);
 }
@@ -127,6 +127,7 @@ static bool prepare_dst_done(const struct nf_move *m)
 
 static void prepare_src_enter(struct nf_move *m)
 {
+	nf_timer_set(m->deadline, (uint64_t)m->opt.deadline_ms * 1000u, 0);
 	nf_pause("prepare-src");
 	nf_move_order(m, S, NF_REC_PREPARE);
 }
@@ -140,9 +141,11 @@ static void late_abort(struct nf_move *m)
 {
 	enum nf_stage_id at = m->stage;
 
-	if (at == NF_STAGE_PREPARE_DST || at == NF_STAGE_PREPARE_SRC)
-		nf_move_reason(m, "the no-drop phase took longer than --deadline %u ms (%s)",
-			       m->opt.deadline_ms, nf_stage_name(at));
+	if (at == NF_STAGE_PREPARE_SRC)
+		nf_move_reason(m, "the no-drop phase took longer than --deadline %u ms",
+			       m->opt.deadline_ms);
+	else if (at == NF_STAGE_PREPARE_DST)
+		nf_move_reason(m, "%s did not answer PREPARE: is its NF stuck?", nf_dst(m)->name);
 	else if (at == NF_STAGE_EXPORT)
 		nf_move_reason(m, "the export did not move on for 10 s: is the NF of %s stuck?",
 			       nf_src(m)->name);
@@ -282,7 +285,7 @@ static void linger_enter(struct nf_move *m)
 			     "%s had %" PRIu64 " flows of the space before; they stayed as they "
 			     "were",
 			     nf_dst(m)->name, m->own_flows);
-	if (m->side[D].stats.downgraded)
+	if (m->side[D].stats.downgraded && m->opt.guarantee == NF_ORDERED)
 		nf_move_warn(m,
 			     "the hold was full: %" PRIu64 " flows were processed out of order; "
 			     "raise --hold-packets or --hold-bytes",
@@ -383,7 +386,7 @@ static const struct nf_stage stages[NF_STAGES] = {
 				late_abort},
 	[NF_STAGE_EXPORT] = {"export", NULL, export_done, NF_STAGE_PREPARE_DST, 10000, late_abort},
 	[NF_STAGE_PREPARE_DST] = {"prepare-dst", prepare_dst_enter, prepare_dst_done,
-				  NF_STAGE_PREPARE_SRC, KEEP, late_abort},
+				  NF_STAGE_PREPARE_SRC, 20000, late_abort},
 	[NF_STAGE_PREPARE_SRC] = {"prepare-src", prepare_src_enter, prepare_src_done,
 				  NF_STAGE_ROUTE, KEEP, late_abort},
 	[NF_STAGE_ROUTE] = {"route", route_enter, route_done, NF_STAGE_MARK, 0, NULL},
@@ -463,7 +466,8 @@ void nf_stage_moves(struct nf_move *m)
 void nf_stage_progress(struct nf_move *m, const struct nf_rec_stats *was,
 		       const struct nf_rec_stats *is)
 {
-	bool state = was->flows != is->flows || was->records != is->records;
+	bool state =
+		was->flows != is->flows || was->records != is->records || was->again != is->again;
 
 	if (state || (m->stage == NF_STAGE_COMMIT && memcmp(was, is, sizeof(*was)) != 0))
 		nf_stage_moves(m);

@@ -29,6 +29,7 @@ static const char usage[] =
 	"      --hold-packets N --hold-bytes N       packets DST may hold\n"
 	"      --reserve-bytes N     spill of the no-drop phase\n"
 	"      --slice-us US --slice-flows N         work between two packets at SRC\n"
+	"      --guarantee ordered|loss-free|none    what the move promises\n"
 	"      --inject ring|veth    how DST gets clones: shared memory, or a veth bridge\n"
 	"  moves                 all moves\n"
 	"  show ID               one move in full\n"
@@ -88,6 +89,7 @@ static const struct option longs[] = {
 	{"slice-us", required_argument, NULL, 1},
 	{"slice-flows", required_argument, NULL, 1},
 	{"inject", required_argument, NULL, 'i'},
+	{"guarantee", required_argument, NULL, 'i'},
 	{NULL, 0, NULL, 0},
 };
 
@@ -211,7 +213,7 @@ static int parse(int argc, char **argv, struct args *a)
 				return rc;
 			break;
 		case 'i':
-			json_object_set_new(options, "inject", json_string(optarg));
+			json_object_set_new(options, longs[at].name, json_string(optarg));
 			break;
 		case 'h':
 			fputs(usage, stdout);

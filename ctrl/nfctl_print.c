@@ -232,6 +232,9 @@ static void summary(const json_t *r)
 	       num(r, "buffered_max"));
 	if (num(r, "shared"))
 		printf(", %lld records shared with flows that stayed", num(r, "shared"));
+	if (num(r, "exported_again"))
+		printf(", %lld flows exported again (%s) for want of room",
+		       num(r, "exported_again"), bytes(num(r, "exported_again_bytes")));
 	if (num(r, "downgraded"))
 		printf(", %lld flows out of order", num(r, "downgraded"));
 	if (num(r, "kernel_drops"))
@@ -271,6 +274,10 @@ static void print_show(const json_t *r)
 	       num(r, "held_max"), bytes(num(r, "held_bytes_max")), num(r, "buffered_max"),
 	       bytes(num(r, "buffered_bytes_max")), bytes(num(r, "reserve_max")),
 	       real(r, "slice_max_us"));
+	printf("overflow: %lld clones dropped at the destination, %lld found no room at the "
+	       "source, %lld flows exported again (%s)\n",
+	       num(r, "dropped"), num(r, "gaps"), num(r, "exported_again"),
+	       bytes(num(r, "exported_again_bytes")));
 	printf("input waited %.1f ms, kernel dropped %lld, out of order %lld flows\n",
 	       real(r, "wait_ms"), num(r, "kernel_drops"), num(r, "downgraded"));
 	if (!strcmp(str(r, "inject"), "veth"))

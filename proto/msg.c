@@ -102,15 +102,17 @@ static void put_begin(const struct nf_msg_begin *b, Nfpb__Begin *o, ProtobufCBin
 	o->reserve_bytes = b->reserve_bytes;
 	o->wait_ms = b->wait_ms;
 	o->inject = b->opt.inject;
+	o->guarantee = b->opt.guarantee;
 }
 
 /* Room for the parts of a STATUS. */
-struct drops {
+struct parts {
 	Nfpb__Drops one[NF_FAMILIES_MAX];
 	Nfpb__Drops *list[NF_FAMILIES_MAX];
+	uint32_t threads[NF_THREADS];
 };
 
-static void put_status(const struct nf_msg_status *s, Nfpb__Status *o, struct drops *d)
+static void put_status(const struct nf_msg_status *s, Nfpb__Status *o, struct parts *p)
 {
 	o->name = (char *)(uintptr_t)s->name;
 	o->program = (char *)(uintptr_t)s->program;
@@ -123,14 +125,18 @@ static void put_status(const struct nf_msg_status *s, Nfpb__Status *o, struct dr
 	o->side = s->side;
 	o->phase = s->phase;
 	for (uint32_t i = 0; i < s->families && i < NF_FAMILIES_MAX; i++) {
-		nfpb__drops__init(&d->one[i]);
-		d->one[i].family = (char *)(uintptr_t)s->drops[i].family;
-		d->one[i].calls = s->drops[i].calls;
-		d->one[i].dropped = s->drops[i].dropped;
-		d->one[i].bytes = s->drops[i].bytes;
-		d->list[o->n_drops++] = &d->one[i];
+		nfpb__drops__init(&p->one[i]);
+		p->one[i].family = (char *)(uintptr_t)s->drops[i].family;
+		p->one[i].calls = s->drops[i].calls;
+		p->one[i].dropped = s->drops[i].dropped;
+		p->one[i].bytes = s->drops[i].bytes;
+		p->list[o->n_drops++] = &p->one[i];
 	}
-	o->drops = d->list;
+	o->drops = p->list;
+	for (unsigned i = 0; i < NF_THREADS; i++)
+		p->threads[i] = s->thread[i];
+	o->thread = p->threads;
+	o->n_thread = NF_THREADS;
 }
 
 static void put_event(const struct nf_msg_event *e, Nfpb__Event *o, uint64_t *stats)
@@ -146,6 +152,8 @@ static void put_event(const struct nf_msg_event *e, Nfpb__Event *o, uint64_t *st
 	o->buffered = e->buffered;
 	o->buffered_bytes = e->buffered_bytes;
 	o->reserve = e->reserve;
+	o->dropped = e->dropped;
+	o->reexports = e->reexports;
 	o->text = (char *)(uintptr_t)e->text;
 }
 
@@ -155,6 +163,7 @@ static void put_record(const struct nf_rec *r, const uint8_t *payload, Nfpb__Rec
 	o->scope = r->scope;
 	o->flags = r->flags;
 	o->capture = r->capture;
+	o->thread = r->thread;
 	o->move = r->move;
 	o->version = r->version;
 	o->epoch = r->epoch;
@@ -175,9 +184,10 @@ int nf_msg_encode(const struct nf_msg *m, uint8_t **buf, size_t *len, size_t *ca
 	Nfpb__Event event = NFPB__EVENT__INIT;
 	Nfpb__List list = NFPB__LIST__INIT;
 	Nfpb__Record record = NFPB__RECORD__INIT;
+	Nfpb__Channel channel = NFPB__CHANNEL__INIT;
 	ProtobufCBinaryData marks[NF_MARK_MAX];
 	uint64_t stats[STATS];
-	struct drops drops;
+	struct parts parts;
 
 	out.kind_case = (Nfpb__Msg__KindCase)m->type;
 	switch (m->type) {
@@ -189,6 +199,7 @@ int nf_msg_encode(const struct nf_msg *m, uint8_t **buf, size_t *len, size_t *ca
 		if (m->hello.role == NF_ROLE_PEER)
 			hello.token = bin(m->hello.token, sizeof(m->hello.token));
 		hello.listen = (char *)(uintptr_t)m->hello.listen;
+		hello.others = m->hello.others;
 		out.hello = &hello;
 		break;
 	case NF_MSG_REFUSED:
@@ -198,7 +209,7 @@ int nf_msg_encode(const struct nf_msg *m, uint8_t **buf, size_t *len, size_t *ca
 		out.ask = 1;
 		break;
 	case NF_MSG_STATUS:
-		put_status(&m->status, &status, &drops);
+		put_status(&m->status, &status, &parts);
 		out.status = &status;
 		break;
 	case NF_MSG_BEGIN:
@@ -222,6 +233,10 @@ int nf_msg_encode(const struct nf_msg *m, uint8_t **buf, size_t *len, size_t *ca
 	case NF_MSG_RECORD:
 		put_record(&m->record.hdr, m->record.payload, &record);
 		out.record = &record;
+		break;
+	case NF_MSG_CHANNEL:
+		channel.thread = m->channel;
+		out.channel = &channel;
 		break;
 	default:
 		return -EINVAL;
@@ -281,6 +296,9 @@ static int get_hello(const Nfpb__Hello *in, struct nf_msg_hello *h)
 		return -EPROTO;
 	h->role = (enum nf_role)in->role;
 	h->move = in->move;
+	if (in->others >= NF_THREADS)
+		return -EPROTO;
+	h->others = in->others;
 	err = get_name(in->name, h->name, sizeof(h->name));
 	if (!err && h->role == NF_ROLE_PEER)
 		err = get_bytes(&in->token, h->token, sizeof(h->token));
@@ -314,7 +332,8 @@ static int get_status(const Nfpb__Status *in, struct nf_msg_status *s)
 		err = get_text(in->provider, s->provider, sizeof(s->provider));
 	if (!err)
 		err = get_text(in->reason, s->reason, sizeof(s->reason));
-	if (err || in->side > NF_SIDE_DST || in->phase > NF_PHASE_LINGER)
+	if (err || in->side > NF_SIDE_DST || in->phase > NF_PHASE_LINGER ||
+	    in->n_thread > NF_THREADS)
 		return -EPROTO;
 	s->pid = in->pid;
 	s->input = in->input;
@@ -322,6 +341,9 @@ static int get_status(const Nfpb__Status *in, struct nf_msg_status *s)
 	s->move = in->move;
 	s->side = in->side;
 	s->phase = in->phase;
+	memset(s->thread, 0, sizeof(s->thread));
+	for (size_t i = 0; i < in->n_thread; i++)
+		s->thread[i] = (uint8_t)in->thread[i];
 	return get_drops(in, s);
 }
 
@@ -332,7 +354,7 @@ static int get_begin(const Nfpb__Begin *in, struct nf_msg_begin *b)
 	if (in->side != NF_SIDE_SRC && in->side != NF_SIDE_DST)
 		return -EPROTO;
 	if (in->n_mark > NF_MARK_MAX || in->hold_packets > 100000000u ||
-	    in->inject > NF_INJECT_VETH)
+	    in->inject > NF_INJECT_VETH || in->guarantee > NF_NONE)
 		return -EPROTO;
 	b->move = in->move;
 	b->side = (enum nf_side)in->side;
@@ -352,6 +374,7 @@ static int get_begin(const Nfpb__Begin *in, struct nf_msg_begin *b)
 	b->opt.hold_bytes = in->hold_bytes;
 	b->opt.linger_ms = in->linger_ms;
 	b->opt.inject = in->inject;
+	b->opt.guarantee = in->guarantee;
 	b->buffer_packets = in->buffer_packets;
 	b->buffer_bytes = in->buffer_bytes;
 	b->reserve_bytes = in->reserve_bytes;
@@ -377,6 +400,8 @@ static int get_event(const Nfpb__Event *in, struct nf_msg_event *e)
 	e->buffered = in->buffered;
 	e->buffered_bytes = in->buffered_bytes;
 	e->reserve = in->reserve;
+	e->dropped = in->dropped;
+	e->reexports = in->reexports;
 	return get_text(in->text, e->text, sizeof(e->text));
 }
 
@@ -385,8 +410,9 @@ static int get_record(const Nfpb__Record *in, struct nf_msg *m)
 	struct nf_rec *r = &m->record.hdr;
 
 	if (in->type == 0 || in->type > 255 || !known_rec(in->type) || in->scope > 3 ||
-	    in->flags > NF_REC_GONE || in->capture > 255 || in->nsec >= 1000000000u ||
-	    in->payload.len > NF_REC_MAX - sizeof(*r) || get_flow(&in->flow, &r->flow))
+	    in->flags > NF_REC_GONE || in->capture > 255 || in->thread >= NF_THREADS ||
+	    in->nsec >= 1000000000u || in->payload.len > NF_REC_MAX - sizeof(*r) ||
+	    get_flow(&in->flow, &r->flow))
 		return -EPROTO;
 	r->len = (uint32_t)(sizeof(*r) + in->payload.len);
 	r->type = (uint8_t)in->type;
@@ -399,6 +425,8 @@ static int get_record(const Nfpb__Record *in, struct nf_msg *m)
 	r->wirelen = in->wirelen;
 	r->sec = in->sec;
 	r->nsec = in->nsec;
+	r->thread = in->thread;
+	r->zero = 0;
 	m->record.payload = in->payload.data;
 	return 0;
 }
@@ -430,6 +458,9 @@ static int get(const Nfpb__Msg *in, struct nf_msg *m)
 		return get_text(in->list->space, m->list.space, sizeof(m->list.space));
 	case NFPB__MSG__KIND_RECORD:
 		return get_record(in->record, m);
+	case NFPB__MSG__KIND_CHANNEL:
+		m->channel = in->channel->thread;
+		return m->channel < NF_THREADS ? 0 : -EPROTO;
 	default:
 		return -EPROTO;
 	}
@@ -504,6 +535,7 @@ const char *nf_rec_name(enum nf_rec_type t)
 		N(FINALL)
 		N(FWD)
 		N(DONE)
+		N(REEXP)
 		N(BEGUN)
 		N(EXPORTED)
 		N(PREPARED)

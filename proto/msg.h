@@ -16,7 +16,7 @@
 
 #include "rec.h"
 
-#define NF_PROTO_VERSION 2
+#define NF_PROTO_VERSION 3
 #define NF_MSG_MAX	 (NF_REC_MAX + 4096) /* largest encoded message, bytes */
 #define NF_NAME_MAX	 64		     /* instance names, with the NUL: [A-Za-z0-9._-]+ */
 #define NF_TEXT_MAX	 1024		     /* reasons, with the NUL */
@@ -31,9 +31,10 @@ enum nf_msg_type {
 	NF_MSG_STATUS,	/* status: the answer, also unasked on a change */
 	NF_MSG_BEGIN,	/* controller → helper: begin */
 	NF_MSG_ORDER, /* controller → helper: order (PREPARE, ABORT, REVERT, FENCE, FINISH, END) */
-	NF_MSG_EVENT,  /* helper → controller: event */
-	NF_MSG_LIST,   /* controller → helper: list */
-	NF_MSG_RECORD, /* record, borrowed from the decoder's buffer until the next decode */
+	NF_MSG_EVENT,	/* helper → controller: event */
+	NF_MSG_LIST,	/* controller → helper: list */
+	NF_MSG_RECORD,	/* record, borrowed from the decoder's buffer until the next decode */
+	NF_MSG_CHANNEL, /* shim → helper: channel; with descriptors, as HELLO */
 };
 
 enum nf_role { NF_ROLE_NONE, NF_ROLE_SHIM, NF_ROLE_HELPER, NF_ROLE_CONTROLLER, NF_ROLE_PEER };
@@ -45,6 +46,7 @@ struct nf_msg_hello {
 	uint64_t move;		       /* PEER: the move; else 0 */
 	uint8_t token[NF_TOKEN_BYTES]; /* PEER: the move's token */
 	char listen[NF_ADDR_MAX];      /* HELPER to controller: where peers can reach it */
+	uint32_t others;	       /* PEER: packet threads of its NF beside the first */
 };
 
 #define NF_FAMILIES_MAX 24
@@ -68,6 +70,7 @@ struct nf_msg_status {
 	uint32_t phase;		    /* enum nf_phase */
 	uint32_t families;
 	struct nf_msg_drops drops[NF_FAMILIES_MAX]; /* @families of them */
+	uint8_t thread[NF_THREADS]; /* packet threads: 0 none, else 1 + number of the capture */
 };
 
 enum nf_side { NF_SIDE_NONE, NF_SIDE_SRC, NF_SIDE_DST };
@@ -120,7 +123,9 @@ struct nf_msg_event {
 	struct nf_rec_stats stats;
 	uint64_t buffered; /* DST helper: most clones buffered at once */
 	uint64_t buffered_bytes;
-	uint64_t reserve; /* SRC helper: most bytes spilled at once */
+	uint64_t dropped;   /* DST helper: clones, for want of room */
+	uint64_t reexports; /* … and flows whose state was asked for again */
+	uint64_t reserve;   /* SRC helper: most bytes spilled at once */
 	char text[NF_TEXT_MAX];
 };
 
@@ -139,6 +144,7 @@ struct nf_msg {
 		struct nf_msg_order order;
 		struct nf_msg_event event;
 		struct nf_msg_list list;
+		uint32_t channel; /* which packet thread, as in nf_msg_status.thread */
 		struct {
 			struct nf_rec hdr;
 			const uint8_t *payload; /* nf_rec_payload(&hdr) bytes */

@@ -2,11 +2,12 @@
 /*
  * What happens to a packet, and what is done at a safe point.
  *
- * Theory of operation. One thread, the one that entered the input loop first,
- * is the packet thread. Everything here runs in it: it takes records from the
- * in ring, does a slice of whatever move it is part of, and only then lets the
- * next packet through. So no state hook ever races with the NF, and a packet
- * is never between "processed" and "cloned" when something else happens.
+ * Theory of operation. Everything here runs in a packet thread (threads.h): it
+ * takes records from its in ring, does a slice of whatever move it is part of,
+ * and only then lets the next packet through. So no state hook ever races with
+ * the NF, and a packet is never between "processed" and "cloned" when something
+ * else happens. A packet thread has a move of its own, of its own flows: what
+ * other packet threads do meanwhile cannot matter to it.
  */
 #include "engine.h"
 
@@ -20,6 +21,7 @@
 #include "escape.h"
 #include "evlog.h"
 #include "in_pcap.h"
+#include "in_socket.h"
 #include "in_veth.h"
 #include "inject.h"
 #include "list.h"
@@ -29,6 +31,7 @@
 #include "provider.h"
 #include "real.h"
 #include "signals.h"
+#include "threads.h"
 #include "trace.h"
 #include "window.h"
 
@@ -37,7 +40,7 @@
 
 _Atomic bool nf_inert;
 
-static struct nf_link *current; /* the link that the last safe point saw */
+static __thread struct nf_link *current; /* the link that the last safe point saw */
 static char instance[NF_NAME_MAX];
 
 #ifdef NFSHIM_PAUSE
@@ -49,10 +52,10 @@ enum { pausing = 0 };
 void nf_engine_init(const char *name)
 {
 	strncpy(instance, name, sizeof(instance) - 1);
-	STAILQ_INIT(&nf_move.hold.q);
 	nf_veth_init();
 #ifdef NFSHIM_PAUSE
-	pausing = getenv("NFSHIM_PAUSE_AT") != NULL;
+	for (char **e = environ; *e && !pausing; e++)
+		pausing = !strncmp(*e, "NFSHIM_PAUSE_AT", strlen("NFSHIM_PAUSE_AT"));
 #endif
 }
 
@@ -62,15 +65,14 @@ bool nf_engine_armed(void)
 }
 
 /* Looked at once at each safe point, so that a packet of an idle NF costs one test. */
-bool nf_engine_busy = true;
-
 static void look(void)
 {
-	nf_engine_busy = current || nf_engine_armed() || nf_evlog_on || pausing || nf_mark_expected;
+	nf_thread->busy =
+		current || nf_engine_armed() || nf_evlog_on || pausing || nf_mark_expected;
 }
 
 /* The packet that the input brought last. */
-static struct {
+static __thread struct {
 	bool waits;  /* nothing was done with it yet */
 	bool source; /* nf_src_after is still to come */
 	struct pcap_pkthdr h;
@@ -78,8 +80,8 @@ static struct {
 } last;
 
 /* The NF works on a packet outside an input call: until it has come back there is no safe point. */
-static bool pulled;
-static bool taking; /* a record; a callback that is left leaves it to be done */
+static __thread bool pulled;
+static __thread bool taking; /* a record; a callback that is left leaves it to be done */
 
 static void pull(struct nf_sink *s, const struct pcap_pkthdr *h, const u_char *data, bool window)
 {
@@ -108,12 +110,17 @@ void nf_engine_held(const struct nf_packet_view *p)
 		last.waits = false;
 }
 
-/* Libpcap gives the packet of a live capture again, since its callback has not returned; from a
- * file it takes the next one. */
+/* Libpcap gives the packet of a live capture again, since its callback has not returned. From a
+ * file it takes the next one, and so does a packet socket. */
+static bool comes_again(const struct nf_sink *s)
+{
+	return s->live && s->handle;
+}
+
 void nf_engine_left(const struct nf_sink *s)
 {
 	pulled = s->in_callback;
-	if (last.waits && !s->live && nf_move.side == NF_SIDE_DST)
+	if (last.waits && !comes_again(s) && nf_move.side == NF_SIDE_DST)
 		nf_dst_keep(&last.p);
 	last.waits = false;
 	last.p.data = NULL;
@@ -140,11 +147,11 @@ void nf_give(struct nf_sink *s, const struct pcap_pkthdr *h, const u_char *data,
 /* Called at every safe point: what cannot have changed is not looked at. */
 static void publish(void)
 {
-	static uint64_t move = UINT64_MAX;
-	static enum nf_side side;
-	static enum nf_phase phase;
-	static uint32_t hooks;
-	static pid_t pid;
+	static __thread uint64_t move;
+	static __thread enum nf_side side;
+	static __thread enum nf_phase phase;
+	static __thread uint32_t hooks;
+	static __thread pid_t pid; /* 0: nothing yet */
 	struct nf_msg_status st;
 
 	if (move == nf_move.id && side == nf_move.side && phase == nf_move.phase &&
@@ -253,6 +260,17 @@ static bool by_veth(const struct nf_rec *begin)
 	return begin->type == NF_REC_BEGIN_DST && nf_move.opt.inject == NF_INJECT_VETH;
 }
 
+/* Each packet thread takes part, or the flows of those that do not would be lost. */
+static const char *threads_unfit(void)
+{
+	if (nf_threads_count() != nf_move.opt.others + 1)
+		return "packet threads of the NF began or ended just now: try again";
+	if (nf_move.opt.others && nf_socket_any_input())
+		return "the NF has several packet threads and reads packet sockets: these can be "
+		       "moved with one only";
+	return nf_capture_fanned();
+}
+
 static void begin(const struct nf_rec *r, const uint8_t *payload)
 {
 	const char *why;
@@ -269,9 +287,22 @@ static void begin(const struct nf_rec *r, const uint8_t *payload)
 		rc = why ? -ENOTSUP : 0;
 		strncpy(err, why ? why : "", sizeof(err) - 1);
 	}
+	if (!rc && (why = threads_unfit())) {
+		rc = -EAGAIN;
+		strncpy(err, why, sizeof(err) - 1);
+	}
+	if (!rc && r->type == NF_REC_BEGIN_SRC) {
+		rc = nf_socket_mark_passes(true);
+		strncpy(err,
+			"MARK cannot be made to reach the NF's packet socket: its filter is too "
+			"long, it "
+			"is one of several that take one protocol, or the NF may open none any "
+			"more",
+			sizeof(err) - 1);
+	}
 	if (!rc)
 		nf_move.frags = nf_frags_new();
-	if (rc || !nf_move.frags) {
+	if (rc || !nf_move.frags || !nf_scratch()) {
 		nf_move_forget();
 		refuse(r, rc ? rc : -ENOMEM, rc ? err : "out of memory");
 		return;
@@ -359,6 +390,18 @@ static bool take_records(struct nf_sink *s)
 	return false;
 }
 
+/* Of the link, whatever it is by now. */
+static void let_go(void)
+{
+	struct nf_link *l = nf_link_get();
+
+	if (current && current != l)
+		nf_link_retire(current);
+	if (l)
+		nf_link_retire(l);
+	current = NULL;
+}
+
 /* Inert with a move on: what is held belongs to the NF; its state is not touched again. A call that
  * is full may be about to bring one more packet, which needs the hold. */
 static void wind_down(struct nf_sink *s)
@@ -369,23 +412,33 @@ static void wind_down(struct nf_sink *s)
 		nf_move_forget();
 }
 
-bool nf_engine_safe_point(struct nf_sink *s)
+static void check_fitness(void)
 {
-	const char *why;
+	const char *why = unfit();
+
+	if (why)
+		nf_move_fail(-ENOTSUP, "%s", why);
+	else if (nf_threads_count() != nf_move.opt.others + 1)
+		nf_move_fail(-ENOTSUP,
+			     "a packet thread of the NF began or ended during the move, which had "
+			     "%u",
+			     nf_move.opt.others + 1);
+}
+
+static bool safe_point(struct nf_sink *s)
+{
 	bool more = false;
 
-	if (pulled)
-		return false;
 	if (nf_inert) {
+		let_go();
 		wind_down(s);
-		look();
 		return false;
 	}
 	check_link();
 	if (nf_engine_armed() && nf_signals_pending())
 		nf_signals_safe_point();
-	if (nf_engine_armed() && !nf_move.failed && (why = unfit()))
-		nf_move_fail(-ENOTSUP, "%s", why);
+	if (nf_engine_armed() && !nf_move.failed)
+		check_fitness();
 	if (current) {
 		more = take_records(s);
 		nf_report_flush();
@@ -396,6 +449,16 @@ bool nf_engine_safe_point(struct nf_sink *s)
 	else if (nf_move.side == NF_SIDE_DST)
 		more |= nf_dst_step(s);
 	publish();
+	return more;
+}
+
+bool nf_engine_safe_point(struct nf_sink *s)
+{
+	bool more;
+
+	if (pulled)
+		return false;
+	more = safe_point(s);
 	look();
 	return more;
 }
@@ -404,21 +467,25 @@ bool nf_engine_safe_point(struct nf_sink *s)
 
 #ifdef NFSHIM_PAUSE
 /* $NFSHIM_PAUSE_AT=N,M,…: tests stop the packet thread before packets N, M, … of its input, and
- * safe points go on. */
+ * safe points go on. $NFSHIM_PAUSE_AT_C: that of capture C, if it is not the first. */
 static void pause_at(struct nf_sink *s)
 {
-	static const char *next;
-	static uint64_t n;
-	static bool started;
-	char point[32];
+	static __thread const char *next;
+	static __thread uint64_t n;
+	static __thread bool started;
+	unsigned thread = atomic_load(&nf_thread->number);
+	char point[48], name[32] = "NFSHIM_PAUSE_AT";
 
+	if (thread)
+		snprintf(name, sizeof(name), "NFSHIM_PAUSE_AT_%u", thread);
 	if (!started) {
-		next = getenv("NFSHIM_PAUSE_AT");
+		next = getenv(name);
 		started = true;
 	}
 	if (!next || n++ != strtoull(next, NULL, 10))
 		return;
-	snprintf(point, sizeof(point), "at.%llu", (unsigned long long)(n - 1));
+	snprintf(point, sizeof(point), thread ? "at.%llu.%u" : "at.%llu",
+		 (unsigned long long)(n - 1), thread);
 	next = strchr(next, ',');
 	next = next ? next + 1 : NULL;
 	while (nf_pause_armed(point)) {
@@ -523,15 +590,13 @@ void nf_engine_input_end(struct nf_sink *s)
 	nf_report_flush();
 }
 
-/* The link goes at once: nobody comes to a safe point of an inert shim to let go of it. */
+/* The link goes at once: this thread may never come to a safe point again. */
 void nf_engine_fail(const char *why)
 {
-	static bool failing;
-	struct nf_link *l;
+	static atomic_flag failing = ATOMIC_FLAG_INIT;
 
-	if (failing)
+	if (atomic_flag_test_and_set(&failing))
 		return;
-	failing = true;
 	nf_err("inert from now on: %s", why);
 	strncpy(nf_provider.why, why, sizeof(nf_provider.why) - 1);
 	nf_provider.hooks.size = 0;
@@ -539,10 +604,31 @@ void nf_engine_fail(const char *why)
 	nf_report_flush();
 	publish();
 	nf_inert = true;
-	l = nf_link_get();
-	if (l)
-		nf_link_retire(l);
-	current = NULL;
+	let_go();
+	nf_thread->busy = true;
+}
+
+/* ---- threads ---- */
+
+void nf_engine_thread_begins(void)
+{
+	STAILQ_INIT(&nf_move.hold.q);
+	nf_report_init();
+}
+
+void nf_engine_thread_ends(void)
+{
+	if (nf_move.phase == NF_PHASE_LINGER)
+		nf_move_over();
+	else if (nf_engine_armed())
+		nf_move_fail(-ESHUTDOWN, "a packet thread of the NF ended during the move");
+	nf_report_flush();
+	if (nf_engine_armed())
+		nf_move_forget();
+	nf_list_drop();
+	nf_report_drop_all();
+	let_go();
+	nf_scratch_free();
 }
 
 __attribute__((constructor)) static void set_terminate(void)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The move engine: what happens to a packet around the NF's callback, and what
- * is done at safe points. All of it runs in the packet thread.
+ * is done at safe points. All of it runs in a packet thread, and is about the
+ * packets and the state of that thread alone.
  *
  *   input (pcap_loop, pcap_dispatch, waits) → engine → NF callback → engine
  *
@@ -42,10 +43,6 @@ static inline bool nf_sink_full(const struct nf_sink *s)
 	return (s->limit && s->delivered >= s->limit) || s->broken;
 }
 
-/* Was there more than the NF's own work to do for a packet at the last safe point? (A helper that
- * has come since then is to be asked for.) */
-extern bool nf_engine_busy __attribute__((visibility("hidden")));
-
 /* Give one packet from the NF's own input to the NF, or keep it. */
 void nf_engine_packet(struct nf_sink *s, const struct pcap_pkthdr *h, const u_char *data);
 /* The NF has come back: it is done with the packet that a pull call gave it, or with the one that
@@ -61,6 +58,9 @@ bool nf_engine_safe_point(struct nf_sink *s);
 bool nf_engine_armed(void);
 /* The input ended for good (end of file, break, error). */
 void nf_engine_input_end(struct nf_sink *s);
+/* Of this thread, which becomes a packet thread; it ends. */
+void nf_engine_thread_begins(void);
+void nf_engine_thread_ends(void);
 /* Make the shim inert: abort what runs, say why. */
 void nf_engine_fail(const char *why);
 extern _Atomic bool nf_inert;

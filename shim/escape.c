@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <linux/if_packet.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -107,24 +108,6 @@ bool nf_escape_refuses_call(long nr, const long *x)
 	}
 }
 
-int setsockopt(int fd, int level, int option, const void *value, socklen_t len)
-{
-	const long x[] = {fd, level, option, (long)value, len};
-
-	if (nf_escape_refuses_call(SYS_setsockopt, x))
-		return -1;
-	return nf_real.setsockopt(fd, level, option, value, len);
-}
-
-int socket(int domain, int type, int protocol)
-{
-	const long x[] = {domain, type, protocol};
-
-	if (nf_escape_refuses_call(SYS_socket, x))
-		return -1;
-	return nf_real.socket(domain, type, protocol);
-}
-
 /* ---- what the process has ---- */
 
 static bool starts(const char *s, const char *with)
@@ -226,13 +209,16 @@ static bool look_at_maps(void)
 	return true;
 }
 
-static uint64_t looked;
+static _Atomic uint64_t looked;
 
 void nf_escape_look(void)
 {
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 	static bool blind;
 	int e = errno;
 
+	if (pthread_mutex_trylock(&lock)) /* another packet thread looks */
+		return;
 	looked = nf_now_ns();
 	if ((!look_at_fds() || !look_at_maps()) && !blind) {
 		blind = true;
@@ -240,6 +226,7 @@ void nf_escape_look(void)
 			"shared mappings, which pass by the shim, is unknown; mount it in its "
 			"root");
 	}
+	pthread_mutex_unlock(&lock);
 	errno = e;
 }
 

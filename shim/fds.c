@@ -16,6 +16,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "in_socket.h"
 #include "link.h"
 #include "out_process.h"
 #include "real.h"
@@ -220,6 +221,7 @@ int close(int fd)
 		errno = EBADF;
 		return -1;
 	}
+	nf_socket_closed(fd, fd);
 	return changed(nf_real.close(fd));
 }
 
@@ -254,6 +256,8 @@ int close_range(unsigned first, unsigned last, int flags)
 		errno = EINVAL;
 		return -1;
 	}
+	if (!(flags & (int)CLOSE_RANGE_CLOEXEC))
+		nf_socket_closed((int)first, last > INT_MAX ? INT_MAX : (int)last);
 	/* A thread that nobody shares with but ours is not to leave ours behind: with all that it
 	 * closes from now on still open. */
 	if ((flags & (int)CLOSE_RANGE_UNSHARE) && nf_rendezvous_alone())
@@ -263,6 +267,7 @@ int close_range(unsigned first, unsigned last, int flags)
 
 void closefrom(int low)
 {
+	nf_socket_closed(low, INT_MAX);
 	if (close_around(low < 0 ? 0 : (unsigned)low, UINT_MAX, 0) < 0)
 		for (int fd = low < 0 ? 0 : low; fd < 65536;
 		     fd++) /* a kernel without close_range */
@@ -276,6 +281,8 @@ int dup2(int from, int to)
 		errno = EBADF;
 		return -1;
 	}
+	if (from != to)
+		nf_socket_closed(to, to);
 	return changed(nf_real.dup2(from, to));
 }
 
@@ -285,10 +292,15 @@ int dup3(int from, int to, int flags)
 		errno = EBADF;
 		return -1;
 	}
+	if (from != to)
+		nf_socket_closed(to, to);
 	return changed(nf_real.dup3(from, to, flags));
 }
 
 int fclose(FILE *f)
 {
+	int fd = f ? fileno(f) : -1;
+
+	nf_socket_closed(fd, fd);
 	return changed(nf_real.fclose(f));
 }

@@ -28,7 +28,7 @@ static struct added *find(int epfd, int fd)
 
 	for (int i = 0; i < n; i++)
 		if (known[i].epfd == epfd && known[i].ev.events &&
-		    (fd < 0 ? nf_capture_fd(known[i].fd) : known[i].fd == fd))
+		    (fd < 0 ? nf_capture_mine(known[i].fd) : known[i].fd == fd))
 			return &known[i];
 	return NULL;
 }
@@ -36,6 +36,13 @@ static struct added *find(int epfd, int fd)
 bool nf_epoll_has(int epfd, int capture)
 {
 	return find(epfd, capture) != NULL;
+}
+
+int nf_epoll_capture(int epfd)
+{
+	const struct added *a = find(epfd, -1);
+
+	return a ? a->fd : -1;
 }
 
 static void forget(int epfd, int fd)
@@ -156,8 +163,8 @@ static int pretend(struct nf_wait *w, int fd, int rc)
 
 static bool ours(int epfd, int max)
 {
-	return nf_wait_mine() && !nf_wait_inside() && max > 0 && nf_epoll_has(epfd, -1) &&
-	       nf_input_begin();
+	return nf_wait_mine() && !nf_wait_inside() && max > 0 &&
+	       nf_input_begin(nf_epoll_capture(epfd));
 }
 
 static int serve(int epfd, struct epoll_event *ev, int max, int64_t ns, const sigset_t *mask)

@@ -12,7 +12,7 @@
 #include "real.h"
 
 /* Of handles beyond NF_CAPTURES. */
-static struct nf_capture other;
+static __thread struct nf_capture other;
 
 /* As libpcap does: the packet's place is given back when the callback returns. */
 static void keep(u_char *user, const struct pcap_pkthdr *h, const u_char *data)

@@ -4,37 +4,41 @@
  *
  * Injected, held and MARK packets count as the NF's API defines: cnt and return
  * values count what the NF was given, pcap_stats shows the interface's own
- * packets only. Only the outermost input call of the packet thread is ours:
+ * packets only. Only the outermost input call of a packet thread is ours:
  * libpcap calls itself (pcap_next uses pcap_dispatch).
  */
 #include "in_pcap.h"
 
 #include <errno.h>
+#include <linux/if_packet.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "engine.h"
 #include "escape.h"
 #include "in_pass.h"
+#include "in_socket.h"
 #include "in_veth.h"
 #include "link.h"
 #include "mark_filter.h"
 #include "move.h"
 #include "provider.h"
 #include "real.h"
+#include "threads.h"
 #include "window.h"
 
 #define CAPTURE_MS 20 /* longest read timeout of a capture under the shim */
 
 __thread struct nf_sink *nf_sink_now __attribute__((tls_model("initial-exec")));
 __thread bool nf_opening __attribute__((tls_model("initial-exec")));
+__thread int nf_activating __attribute__((tls_model("initial-exec")));
 
-static pthread_t packet_thread;
 static struct nf_capture captures[NF_CAPTURES];
 
-static struct nf_capture *find(const pcap_t *p)
+static struct nf_capture *find(const void *p)
 {
 	for (int i = 0; i < NF_CAPTURES; i++)
 		if (captures[i].handle == p)
@@ -42,7 +46,7 @@ static struct nf_capture *find(const pcap_t *p)
 	return NULL;
 }
 
-static struct nf_capture *add(const pcap_t *p)
+struct nf_capture *nf_capture_add(const void *handle)
 {
 	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 	struct nf_capture *c;
@@ -50,9 +54,8 @@ static struct nf_capture *add(const pcap_t *p)
 	pthread_mutex_lock(&lock);
 	c = find(NULL);
 	if (c) {
-		memset(c, 0, sizeof(*c));
 		c->fd = c->linktype = -1;
-		c->handle = p;
+		c->handle = handle;
 	}
 	pthread_mutex_unlock(&lock);
 	return c;
@@ -62,7 +65,7 @@ struct nf_capture *nf_capture_find(const pcap_t *p, bool or_add)
 {
 	struct nf_capture *c = find(p);
 
-	return c || !or_add ? c : add(p);
+	return c || !or_add ? c : nf_capture_add(p);
 }
 
 unsigned nf_capture_number(const struct nf_capture *c)
@@ -82,14 +85,40 @@ const char *nf_capture_unfit(void)
 
 		if (c && c->elsewhere)
 			return "another thread of the NF reads packets, too: only those of the "
-			       "thread that began the input can be moved";
+			       "thread that began the input can be moved, unless each has "
+			       "captures of its own and the hooks of the NF are made for that";
 		if (c && c->inside)
 			return "the NF reads packets inside the callback of another packet: these "
 			       "cannot be moved";
 		if (c && c->linktype >= 0 && c->linktype != DLT_EN10MB)
 			return "the capture is not Ethernet: only Ethernet captures can be moved";
+		if (c && c->unfit && nf_socket_is_input(c))
+			return c->unfit;
 	}
 	return NULL;
+}
+
+/* Where the kernel spreads packets over sockets, it does so by what only it knows: another host
+ * would give a flow to another thread. And a MARK would come to one of them only. */
+const char *nf_capture_fanned(void)
+{
+	for (unsigned i = 0; i < NF_CAPTURES; i++) {
+		const struct nf_capture *c = nf_capture_at(i);
+		socklen_t len = sizeof(int);
+		int group = 0;
+
+		if (c && c->owner == nf_thread && c->fd >= 0 &&
+		    getsockopt(c->fd, SOL_PACKET, PACKET_FANOUT, &group, &len) == 0 && group)
+			return "a capture is part of a fanout group: nothing says which thread "
+			       "would get a flow at the destination; give each packet thread a "
+			       "filter instead";
+	}
+	return NULL;
+}
+
+bool nf_capture_takes(const struct nf_capture *c, const struct pcap_pkthdr *h, const u_char *data)
+{
+	return !c->has_filter || !c->reruns || nf_mark_filter_wanted(c, h, data);
 }
 
 bool nf_capture_live(void)
@@ -105,36 +134,49 @@ uint64_t nf_capture_drops(void)
 	struct pcap_stat st;
 	uint64_t n = 0;
 
-	for (unsigned i = 0; i < NF_CAPTURES; i++)
-		if (captures[i].handle && captures[i].fd >= 0 && !captures[i].elsewhere &&
-		    nf_real.pcap_stats((pcap_t *)captures[i].handle, &st) == 0)
+	for (unsigned i = 0; i < NF_CAPTURES; i++) {
+		const struct nf_capture *c = nf_capture_at(i);
+
+		if (!c || c->fd < 0 || c->owner != nf_thread)
+			continue;
+		if (c->socket)
+			n += nf_socket_drops(c);
+		else if (nf_real.pcap_stats((pcap_t *)c->handle, &st) == 0)
 			n += st.ps_drop;
+	}
 	return n;
+}
+
+static struct nf_capture *of_fd(int fd)
+{
+	for (int i = 0; i < NF_CAPTURES; i++)
+		if (captures[i].handle && captures[i].fd == fd)
+			return &captures[i];
+	return NULL;
 }
 
 bool nf_capture_fd(int fd)
 {
+	return fd >= 0 && of_fd(fd);
+}
+
+bool nf_capture_mine(int fd)
+{
+	const struct nf_capture *c = fd < 0 ? NULL : of_fd(fd);
+
+	return c && (!c->owner || c->owner == nf_thread);
+}
+
+void nf_capture_disown(void)
+{
 	for (int i = 0; i < NF_CAPTURES; i++)
-		if (captures[i].handle && captures[i].fd == fd)
-			return fd >= 0;
-	return false;
+		if (captures[i].owner == nf_thread)
+			captures[i].owner = NULL;
 }
 
 bool nf_is_packet_thread(void)
 {
-	return atomic_load_explicit(&nf_packet_thread_known, memory_order_relaxed) &&
-	       pthread_equal(packet_thread, pthread_self());
-}
-
-/* The first thread in the input loop is the packet thread; others pass by the shim. */
-static void begin(void)
-{
-	bool no = false;
-
-	if (atomic_load_explicit(&nf_packet_thread_known, memory_order_acquire))
-		return;
-	packet_thread = pthread_self();
-	atomic_compare_exchange_strong(&nf_packet_thread_known, &no, true);
+	return nf_thread != NULL;
 }
 
 /* Libpcap calls itself; the NF does so in a callback only. */
@@ -146,6 +188,7 @@ static void note_inside(pcap_t *p)
 		c->inside = true;
 }
 
+/* Threads that cannot be packet threads pass by the shim. */
 bool nf_input_ours(pcap_t *p)
 {
 	struct nf_capture *c;
@@ -158,27 +201,25 @@ bool nf_input_ours(pcap_t *p)
 		note_inside(p);
 		return false;
 	}
-	begin();
-	if (nf_is_packet_thread())
+	if (nf_thread)
 		return true;
 	c = nf_capture_find(p, true);
+	if (nf_thread_begin(nf_capture_number(c)))
+		return true;
 	if (c)
 		c->elsewhere = true;
 	return false;
 }
 
-bool nf_input_may_begin(void)
+bool nf_input_begin(int fd)
 {
-	if (atomic_load_explicit(&nf_packet_thread_known, memory_order_acquire))
-		return nf_is_packet_thread();
-	return nf_provider.hooks.size && !nf_provider.hooks.check;
-}
+	bool first = !nf_thread;
 
-bool nf_input_begin(void)
-{
-	begin();
-	nf_rendezvous_ensure();
-	return nf_is_packet_thread();
+	if (fd < 0 || !nf_thread_begin(nf_capture_number(of_fd(fd))))
+		return false;
+	if (first || nf_rendezvous_forked)
+		nf_rendezvous_ensure();
+	return true;
 }
 
 /* A frame of MARK's type: one that the NF's filter would not have let in is not counted as
@@ -192,11 +233,6 @@ static bool keep_mark(struct nf_sink *s, const struct pcap_pkthdr *h, const u_ch
 	if (s->capture && (mark || !wanted))
 		s->capture->marks++;
 	return !wanted && !mark;
-}
-
-static bool is_idle(void)
-{
-	return !nf_link_get() && !nf_engine_busy;
 }
 
 static void give(struct nf_sink *s, const struct pcap_pkthdr *h, const u_char *data)
@@ -220,7 +256,7 @@ __attribute__((noinline)) static void look_at(struct nf_sink *s, const struct pc
 	}
 	if (nf_mark_filter_hit(data, h->caplen) && keep_mark(s, h, data))
 		return;
-	if (is_idle())
+	if (nf_thread_is_idle(nf_thread))
 		give(s, h, data);
 	else
 		nf_engine_packet(s, h, data);
@@ -229,11 +265,12 @@ __attribute__((noinline)) static void look_at(struct nf_sink *s, const struct pc
 void nf_input_packet(u_char *arg, const struct pcap_pkthdr *h, const u_char *data)
 {
 	struct nf_sink *s = (struct nf_sink *)arg;
+	struct nf_thread *t = nf_thread;
 
-	atomic_store_explicit(&nf_packets_seen,
-			      atomic_load_explicit(&nf_packets_seen, memory_order_relaxed) + 1,
+	atomic_store_explicit(&t->packets,
+			      atomic_load_explicit(&t->packets, memory_order_relaxed) + 1,
 			      memory_order_relaxed);
-	if (is_idle() && !nf_veth && !nf_mark_filter_hit(data, h->caplen))
+	if (nf_thread_is_idle(t) && !nf_veth && !nf_mark_filter_hit(data, h->caplen))
 		give(s, h, data);
 	else
 		look_at(s, h, data);
@@ -248,6 +285,37 @@ static struct nf_capture *find_capture(pcap_t *p)
 	c->fd = nf_real.pcap_file(p) ? -1 : nf_real.pcap_get_selectable_fd(p);
 	c->linktype = nf_real.pcap_datalink(p);
 	return c;
+}
+
+/* A capture that two threads read has no order. */
+static void own(struct nf_capture *c)
+{
+	if (!c->owner)
+		c->owner = nf_thread;
+	else if (c->owner != nf_thread)
+		c->elsewhere = true;
+}
+
+/* The first input call of the process, or of a child; others wait for what it finds out. */
+static void begin(const struct nf_sink *s, const void *handle)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	static _Atomic bool begun;
+
+	if (nf_rendezvous_forked)
+		nf_rendezvous_ensure();
+	if (atomic_load_explicit(&begun, memory_order_acquire))
+		return;
+	pthread_mutex_lock(&lock);
+	if (!begun) {
+		nf_rendezvous_ensure();
+		nf_escape_look();
+		/* A pull call has no callback. */
+		nf_provider_attach(s->pull ? NULL : (const void *)s->cb, handle,
+				   s->pull ? NULL : s->user);
+		begun = true;
+	}
+	pthread_mutex_unlock(&lock);
 }
 
 /* Of glibc, for code that was built before cleanups were unwound: functions to be called when a
@@ -271,8 +339,6 @@ void nf_input_unwound(struct nf_sink *s)
 
 void nf_input_enter(struct nf_sink *s, pcap_t *p, int cnt, pcap_handler cb, u_char *user)
 {
-	static bool entered;
-
 	nf_engine_returned();
 	s->cb = cb;
 	s->user = user;
@@ -283,14 +349,14 @@ void nf_input_enter(struct nf_sink *s, pcap_t *p, int cnt, pcap_handler cb, u_ch
 	s->nanosec = nf_real.pcap_get_tstamp_precision(p) == PCAP_TSTAMP_PRECISION_NANO;
 	s->live = nf_real.pcap_file(p) == NULL;
 	s->capture = find_capture(p);
-	if (!entered || nf_rendezvous_forked)
-		nf_rendezvous_ensure();
-	if (!entered) {
-		entered = true;
-		nf_escape_look();
-		/* A pull call has no callback. */
-		nf_provider_attach(s->pull ? NULL : (const void *)cb, p, s->pull ? NULL : user);
-	}
+	nf_input_enter_sink(s, p);
+}
+
+void nf_input_enter_sink(struct nf_sink *s, const void *handle)
+{
+	if (s->capture)
+		own(s->capture);
+	begin(s, handle);
 	_pthread_cleanup_push(s->jump, left, s);
 	nf_sink_now = s;
 	nf_engine_safe_point(s);
@@ -365,7 +431,7 @@ int pcap_dispatch(pcap_t *p, int cnt, pcap_handler cb, u_char *user)
 		rc = nf_real.pcap_dispatch(p, s.limit ? s.limit - s.delivered : cnt,
 					   nf_input_packet, (u_char *)&s);
 	while (rc > 0 && !s.live && !s.delivered);
-	if (rc >= 0 || (rc == PCAP_ERROR_BREAK && !s.broken && s.delivered)) {
+	if (rc >= 0 || (rc == PCAP_ERROR_BREAK && !s.broken && nf_sink_full(&s))) { /* our own */
 		bool eof = rc == 0 && !s.live && !s.delivered;
 
 		return nf_input_leave(&s, s.delivered, eof);
@@ -398,7 +464,9 @@ pcap_t *pcap_open_live(const char *dev, int snaplen, int promisc, int ms, char *
 	pcap_t *p;
 
 	nf_opening = true; /* it calls pcap_set_snaplen() */
+	nf_activating++;
 	p = nf_real.pcap_open_live(dev, nf_veth_snaplen(snaplen), promisc, capped(ms), err);
+	nf_activating--;
 	nf_opening = false;
 	c = p ? find_capture(p) : NULL;
 	if (c)
@@ -408,8 +476,11 @@ pcap_t *pcap_open_live(const char *dev, int snaplen, int promisc, int ms, char *
 
 int pcap_activate(pcap_t *p)
 {
-	int rc = nf_real.pcap_activate(p);
+	int rc;
 
+	nf_activating++; /* it opens a packet socket */
+	rc = nf_real.pcap_activate(p);
+	nf_activating--;
 	if (rc >= 0)
 		find_capture(p);
 	return rc;

@@ -58,18 +58,19 @@ static int pretend(struct nf_wait *w, int fd, int rc)
 	return rc;
 }
 
-static bool captures(const struct pollfd *fds, nfds_t n)
+static int capture(const struct pollfd *fds, nfds_t n)
 {
-	for (nfds_t i = 0; i < n; i++)
-		if (nf_wait_captures(fds[i].fd))
-			return true;
-	return false;
+	int fd = -1;
+
+	for (nfds_t i = 0; i < n && fd < 0; i++)
+		fd = nf_wait_capture(fds[i].fd);
+	return fd;
 }
 
 static bool ours(const struct pollfd *fds, nfds_t n)
 {
 	return n <= MAX_FDS && nf_wait_mine() &&
-	       (nf_wait_inside() || (captures(fds, n) && nf_input_begin()));
+	       (nf_wait_inside() || nf_input_begin(capture(fds, n)));
 }
 
 static int serve(struct pollfd *fds, nfds_t n, int64_t ns, const sigset_t *mask)
@@ -81,6 +82,11 @@ static int serve(struct pollfd *fds, nfds_t n, int64_t ns, const sigset_t *mask)
 	p.fds = fds;
 	p.n = n;
 	return nf_wait_serve(&p.w);
+}
+
+int nf_wait_poll(struct pollfd *fds, nfds_t n, int64_t ns)
+{
+	return serve(fds, n, ns, NULL);
 }
 
 int poll(struct pollfd *fds, nfds_t n, int timeout)

@@ -93,18 +93,20 @@ static int pretend(struct nf_wait *w, int fd, int rc)
 	return rc;
 }
 
-static bool captures(int n, const fd_set *to_read)
+static int capture(int n, const fd_set *to_read)
 {
-	for (int i = 0; i < n; i++)
-		if (is_in((const struct set *)to_read, i) && nf_wait_captures(i))
-			return true;
-	return false;
+	int fd = -1;
+
+	for (int i = 0; i < n && fd < 0; i++)
+		if (is_in((const struct set *)to_read, i))
+			fd = nf_wait_capture(i);
+	return fd;
 }
 
 static bool ours(int n, const fd_set *to_read)
 {
 	return nf_wait_mine() && !nf_wait_inside() && to_read && n > 0 && n <= WORDS * WORD &&
-	       nf_doorbell() < WORDS * WORD && captures(n, to_read) && nf_input_begin();
+	       nf_input_begin(capture(n, to_read)) && nf_doorbell() < WORDS * WORD;
 }
 
 static int serve(int n, fd_set *const sets[3], int64_t ns, const sigset_t *mask)

@@ -4,10 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "in_socket.h"
 #include "inject.h"
 #include "mark_filter.h"
 #include "real.h"
 #include "tag.h"
+#include "threads.h"
 
 #define SNAPLEN_MAX 262144 /* libpcap's */
 
@@ -27,7 +29,6 @@ int nf_veth_snaplen(int asked)
 int pcap_set_snaplen(pcap_t *p, int snaplen)
 {
 	struct nf_capture *c = nf_opening ? NULL : nf_capture_find(p, true);
-
 	int rc;
 
 	if (!c)
@@ -59,7 +60,7 @@ bool nf_veth_take(struct nf_sink *s, const struct pcap_pkthdr *h, const u_char *
 
 	if (!s->live || (!like && h->caplen == h->len))
 		return false;
-	if (like && nf_inject_frame(nf_capture_number(c), h, data)) {
+	if (like && nf_thread == &nf_threads[0] && nf_inject_frame(nf_capture_number(c), h, data)) {
 		if (c)
 			c->marks++;
 		nf_engine_safe_point(s);
@@ -97,6 +98,12 @@ const char *nf_veth_unfit(void)
 	if (!nf_veth)
 		return "the capture of the destination NF has no room for the mark of a clone: "
 		       "start it with 'nfrun --veth', behind a bridge of veth-bridge.sh";
+	if (nf_move.opt.others)
+		return "the NF has several packet threads: clones come through a veth bridge only "
+		       "to one; move with --inject ring";
+	if (nf_socket_any_input())
+		return "the destination NF reads packet sockets: clones come through a veth bridge "
+		       "only to captures of libpcap; use --inject ring";
 	if (!nf_capture_live())
 		return "the destination NF reads a file: clones come through a veth bridge only to "
 		       "a live capture";

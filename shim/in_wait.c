@@ -15,10 +15,12 @@
 
 #include "engine.h"
 #include "in_pcap.h"
+#include "in_socket.h"
 #include "inject.h"
 #include "link.h"
 #include "move.h"
 #include "real.h"
+#include "threads.h"
 
 #define ARMED_NS  5000000 /* longest sleep while a move is on */
 #define SECOND_NS 1000000000
@@ -48,9 +50,9 @@ bool nf_wait_timespec(const struct timespec *t, int64_t *ns)
 	return true;
 }
 
-bool nf_wait_captures(int fd)
+int nf_wait_capture(int fd)
 {
-	return nf_capture_fd(fd) || nf_epoll_has(fd, -1);
+	return nf_capture_mine(fd) ? fd : nf_epoll_capture(fd);
 }
 
 bool nf_wait_leads_to(int fd, int capture)
@@ -67,9 +69,9 @@ bool nf_wait_mine(void)
 {
 	if (nf_sink_now)
 		return !nf_inert && nf_doorbell() >= 0 && !nf_sink_now->in_callback;
-	if (nf_is_packet_thread())
+	if (nf_is_packet_thread() && !nf_socket_peeked)
 		nf_engine_returned();
-	return !nf_inert && nf_doorbell() >= 0 && nf_input_may_begin();
+	return !nf_inert && nf_thread_may_begin();
 }
 
 /* The capture that the next packet of the move is for, if it waits for @w; else -1. */
@@ -82,6 +84,8 @@ static int wanted(const struct nf_wait *w)
 	const struct nf_rec *r = l ? nf_ring_peek(l->in, &hdr, &payload, &err) : NULL;
 	const struct nf_capture *c = NULL;
 
+	if (nf_socket_peeked)
+		return w->has(w, nf_socket_peeked->fd) ? nf_socket_peeked->fd : -1;
 	if (nf_dst_can_give())
 		c = nf_dst_gives_to();
 	else if (r && nf_dst_wants_sink(r))
@@ -111,7 +115,8 @@ static bool safe_point(const struct nf_wait *w, struct nf_sink *s)
 	bool more = nf_engine_safe_point(s);
 
 	if (s && nf_sink_full(s)) {
-		nf_real.pcap_breakloop(s->handle);
+		if (s->handle)
+			nf_real.pcap_breakloop(s->handle);
 		return true;
 	}
 	return more || (!s && wanted(w) >= 0);
@@ -131,18 +136,25 @@ int nf_wait_serve(struct nf_wait *w)
 	uint64_t start = nf_now_ns(), passed;
 	struct nf_sink *s = nf_sink_now;
 	int64_t left = w->ns;
+	const struct nf_capture *marked;
+	bool more;
 	int rc, e, fd;
 
 	for (;;) {
-		rc = look(w, nap(left, safe_point(w, s)));
+		more = safe_point(w, s);
+		marked = nf_socket_look_beside();
+		rc = look(w, nap(left, more));
 		if (rc < 0) {
 			e = errno;
 			nf_engine_safe_point(s); /* deferred handlers */
 			errno = e;
 			return rc;
 		}
-		if (rc == 0)
+		if (rc == 0) {
 			note_silence(w, s);
+			if (marked && w->has(w, marked->fd))
+				nf_socket_mark_holds();
+		}
 		fd = s ? -1 : wanted(w);
 		if (fd >= 0)
 			rc = w->pretend(w, fd, rc);

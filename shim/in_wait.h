@@ -7,6 +7,7 @@
 #ifndef NF_IN_WAIT_H
 #define NF_IN_WAIT_H
 
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -33,16 +34,19 @@ bool nf_wait_mine(void);
 bool nf_wait_inside(void);
 /* What the NF's call returns. */
 int nf_wait_serve(struct nf_wait *w);
+int nf_wait_poll(struct pollfd *fds, nfds_t n, int64_t ns); /* one by poll */
 
 int64_t nf_wait_ms(int ms); /* negative: forever */
 /* False: not a timeout that the kernel takes. NULL: forever. */
 bool nf_wait_timespec(const struct timespec *t, int64_t *ns);
 
-/* Is @fd a capture, or an epoll that one was added to? */
-bool nf_wait_captures(int fd);
+/* The capture that @fd is, or that was added to the epoll that it is; -1: none of this thread's. */
+int nf_wait_capture(int fd);
 /* Is @fd the capture, or an epoll that it was added to? */
 bool nf_wait_leads_to(int fd, int capture);
-bool nf_epoll_has(int epfd, int capture); /* -1: any; in_epoll.c */
+/* in_epoll.c */
+bool nf_epoll_has(int epfd, int capture);
+int nf_epoll_capture(int epfd);
 
 /* Empty the doorbell. */
 void nf_wait_answer(void);

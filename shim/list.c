@@ -12,7 +12,7 @@
 
 #define BUCKETS 1024u
 
-static struct {
+static __thread struct {
 	struct nf_space *space; /* NULL: no listing runs */
 	uint64_t id, cursor, found;
 	bool listed; /* only LIST_END is missing */

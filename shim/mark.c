@@ -62,10 +62,10 @@ bool nf_mark_accept(const u_char *data, uint32_t caplen)
 	return true;
 }
 
-/* The source's last move. MARKs still on their way when it ends are not the NF's. */
-static struct nf_rec_begin last;
-static uint64_t last_move;
-bool nf_mark_expected;
+/* This thread's last move as source. MARKs still on their way when it ends are not the NF's. */
+static __thread struct nf_rec_begin last;
+static __thread uint64_t last_move;
+__thread bool nf_mark_expected;
 
 void nf_mark_keep(void)
 {

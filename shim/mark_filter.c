@@ -88,7 +88,8 @@ int nf_mark_filter_set(pcap_t *p, struct bpf_program *prog)
 	if (!prog || !prog->bf_insns || !c || nf_inert || nf_real.pcap_file(p) ||
 	    nf_real.pcap_datalink(p) != DLT_EN10MB || keep_own(c, prog) < 0)
 		return nf_real.pcap_setfilter(p, prog);
-	c->tags = nf_veth && !nf_real.pcap_file(p) && !stays_as_it_is(prog);
+	c->reruns = !stays_as_it_is(prog);
+	c->tags = nf_veth && !nf_real.pcap_file(p) && c->reruns;
 	if (!c->tags)
 		n = MARK_INSNS;
 	both.bf_len = prog->bf_len + n;
@@ -112,7 +113,7 @@ void nf_mark_filter_forget(struct nf_capture *c)
 {
 	free(c->own.bf_insns);
 	memset(c, 0, sizeof(*c));
-	c->fd = -1;
+	c->fd = c->linktype = -1;
 }
 
 /* Behind the type of a VLAN's frame; NULL: it is none's. */

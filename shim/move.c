@@ -10,12 +10,13 @@
 #include <time.h>
 
 #include "evlog.h"
+#include "in_socket.h"
 #include "inject.h"
 #include "log.h"
 #include "provider.h"
 #include "signals.h"
 
-struct nf_move nf_move;
+__thread struct nf_move nf_move;
 
 uint64_t nf_now_ns(void)
 {
@@ -23,6 +24,21 @@ uint64_t nf_now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static __thread uint8_t *scratch;
+
+uint8_t *nf_scratch(void)
+{
+	if (!scratch)
+		scratch = malloc(NF_REC_MAX);
+	return scratch;
+}
+
+void nf_scratch_free(void)
+{
+	free(scratch);
+	scratch = NULL;
 }
 
 struct nf_mflow *nf_move_find(const struct nfshim_flow *key)
@@ -137,7 +153,10 @@ void nf_move_forget(void)
 	}
 	if (nf_move.side == NF_SIDE_SRC)
 		nf_mark_keep();
-	nf_inject_end();
+	if (nf_move.opt.inject == NF_INJECT_VETH)
+		nf_inject_end();
+	if (!nf_move.opt.others)
+		nf_socket_mark_passes(false);
 	nf_hold_clear(&nf_move.hold);
 	nf_space_free(nf_move.space);
 	nf_frags_free(nf_move.frags);

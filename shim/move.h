@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A move as one shim sees it: as source (move_src.c) or destination
- * (move_dst.c). Private to the engine; packet thread only.
+ * (move_dst.c). Private to the engine; of one packet thread.
  */
 #ifndef NF_MOVE_H
 #define NF_MOVE_H
@@ -22,7 +22,7 @@
 
 /* DESIGN §4, "A flow at S" and "A flow at D". */
 enum nf_flow_state {
-	NF_FLOW_LOCAL,	    /* S: not yet exported */
+	NF_FLOW_LOCAL,	    /* S: not yet exported, or to be exported again */
 	NF_FLOW_CLONING,    /* S: exported, packets are cloned */
 	NF_FLOW_FINSENT,    /* S: offered to D for good */
 	NF_FLOW_GONE,	    /* S: D's; state kept for the linger */
@@ -38,6 +38,8 @@ struct nf_mflow {
 	uint32_t epoch;	  /* e */
 	uint64_t version; /* v */
 	bool imported;	  /* D: STATE came */
+	bool again;	  /* S: in nf_move.again */
+	TAILQ_ENTRY(nf_mflow) next_again;
 	UT_hash_handle hh;
 };
 
@@ -46,6 +48,7 @@ struct nf_mrecord {
 	struct nfshim_flow key;
 	bool exported; /* S: D has it, or will make it by reprocessing */
 	bool dirty;    /* S: changed since by a flow that is not cloned yet */
+	bool lost;     /* S: D's copy lacks clones that were dropped */
 	bool outside;  /* S: a flow outside the space uses it too */
 	bool was_here; /* D: existed before the move */
 	UT_hash_handle hh;
@@ -85,11 +88,14 @@ struct nf_move {
 	uint64_t drops_at_begin; /* of the capture handle */
 	uint64_t bytes_in;	 /* packets of the space, for the wait limit */
 	uint64_t began;		 /* ns */
-	struct nf_mflow *cursor; /* flow that the next slice looks at */
+	TAILQ_HEAD(nf_again, nf_mflow) again; /* S: flows to be exported again */
+	bool group_lost;		      /* S: … and those that share a record with them */
+	struct nf_mflow *cursor;	      /* flow that the next slice looks at */
 	struct nf_rec_stats stats;
 };
 
-extern struct nf_move nf_move; /* side NF_SIDE_NONE: none */
+/* Of this packet thread; side NF_SIDE_NONE: none. */
+extern __thread struct nf_move nf_move __attribute__((tls_model("initial-exec")));
 
 struct nf_packet_view {
 	const struct pcap_pkthdr *h;
@@ -102,6 +108,10 @@ struct nf_packet_view {
 };
 
 uint64_t nf_now_ns(void);
+
+/* Room for a record of any size: of this thread, made when it is first needed. NULL: no memory. */
+uint8_t *nf_scratch(void);
+void nf_scratch_free(void);
 
 /* move.c: what both sides share. */
 struct nf_mflow *nf_move_find(const struct nfshim_flow *key);
@@ -119,6 +129,7 @@ void nf_move_forget(void); /* the same without the report */
 void nf_move_log(enum nf_ev what, const struct nf_mflow *f);
 
 /* report.c: small records to the helper that must not get lost when the ring is full. */
+void nf_report_init(void); /* of this thread */
 void nf_report(enum nf_rec_type t, uint64_t version, const struct nfshim_flow *f, uint32_t epoch,
 	       const void *payload, uint32_t len);
 void nf_report_stats(enum nf_rec_type t);
@@ -130,7 +141,8 @@ void nf_report_drop_all(void);
 void nf_src_begin(const struct nf_rec *r);
 bool nf_src_before(const struct nf_packet_view *p, struct nf_sink *s);
 void nf_src_after(const struct nf_packet_view *p);
-void nf_src_record(const struct nf_rec *r); /* PREPARE ABORT REVERT END DONE */
+void nf_src_mark(const struct nf_packet_view *p);
+void nf_src_record(const struct nf_rec *r); /* PREPARE ABORT REVERT END DONE REEXP */
 bool nf_src_step(void);			    /* one slice; true if there is more to do at once */
 void nf_src_link_lost(void);
 void nf_src_quit(void); /* the NF is about to end */
@@ -155,8 +167,9 @@ bool nf_dst_wants_sink(const struct nf_rec *r);
 bool nf_mark_is(const u_char *data, uint32_t caplen); /* by its EtherType and magic */
 /* A MARK of the current move: notes its queue. False if it is forged, old or malformed. */
 bool nf_mark_accept(const u_char *data, uint32_t caplen);
-extern bool nf_mark_expected; /* this NF was a source: late ones may come */
-void nf_mark_keep(void);      /* the move ends: know its MARK for as long as no other has ended */
+/* This thread was a source: late ones may come. */
+extern __thread bool nf_mark_expected __attribute__((tls_model("initial-exec")));
+void nf_mark_keep(void); /* the move ends: know its MARK for as long as no other has ended */
 bool nf_mark_late(const u_char *data, uint32_t caplen); /* a MARK of the last move */
 
 /* engine.c: give a packet to the NF. @window: reprocess, do not output. */

@@ -187,7 +187,7 @@ static int count_flow(void *arg, const struct nfshim_flow *key)
 /* BEGUN tells how many flows of the space are here already: they stay ours. */
 static bool begin_slice(void)
 {
-	static uint64_t own;
+	static __thread uint64_t own;
 	struct nf_walk *w = &nf_move.walk;
 	int more;
 

@@ -11,7 +11,7 @@
 #include "pause.h"
 #include "provider.h"
 
-static char text[NF_FLOW_TEXT];
+static __thread char text[NF_FLOW_TEXT];
 
 static const char *name_of(const struct nfshim_flow *f)
 {
@@ -103,23 +103,21 @@ static void on_state(const struct nf_rec *r, const uint8_t *payload)
 	f->epoch = r->epoch;
 	f->version = r->version;
 	f->imported = true;
-	nf_move.stats.flows++;
+	nf_move.stats.flows += !r->epoch;
 	nf_move.stats.state_bytes += nf_rec_payload(r);
 	nf_move_log(NF_EV_IMPORT, f);
 }
-
-static u_char packet[NF_REC_MAX];
 
 /* The NF must not see memory that the helper can change under it. */
 static const struct pcap_pkthdr *packet_of(const struct nf_rec *r, const uint8_t *payload,
 					   const struct nf_sink *s)
 {
-	static struct pcap_pkthdr h;
+	static __thread struct pcap_pkthdr h;
 	uint32_t n = nf_rec_payload(r);
 
 	if (s->snaplen > 0 && n > (uint32_t)s->snaplen)
 		n = (uint32_t)s->snaplen;
-	memcpy(packet, payload, n);
+	memcpy(nf_scratch(), payload, n);
 	h.ts.tv_sec = r->sec;
 	h.ts.tv_usec = s->nanosec ? r->nsec : r->nsec / 1000;
 	h.caplen = n;
@@ -139,9 +137,23 @@ static bool is_of(const struct nf_packet_view *p, int linktype, const struct nfs
 	return !memcmp(&key, f, sizeof(key)) || !memcmp(&key, &bare, sizeof(key));
 }
 
+/* With several packet threads it matters which of them gets a packet. */
+static bool takes_alike(const struct nf_rec *r, const struct pcap_pkthdr *h, const u_char *packet,
+			const struct nf_sink *s)
+{
+	if (!nf_move.opt.others || nf_capture_takes(s->capture, h, packet))
+		return true;
+	nf_move_fail(-EINVAL,
+		     "the source got a packet from the %u. capture that it opened; the filter of "
+		     "that capture here does not let it in: start both in the same way",
+		     r->capture + 1u);
+	return false;
+}
+
 static void on_clone(const struct nf_rec *r, const uint8_t *payload, struct nf_sink *s)
 {
 	const struct pcap_pkthdr *h = packet_of(r, payload, s);
+	const u_char *packet = nf_scratch();
 	struct nf_packet_view p = {
 		.h = h, .data = packet, .capture = s->capture, .sec = r->sec, .nsec = r->nsec};
 	struct nf_mflow *f;
@@ -151,6 +163,8 @@ static void on_clone(const struct nf_rec *r, const uint8_t *payload, struct nf_s
 			     name_of(&r->flow));
 		return;
 	}
+	if (!takes_alike(r, h, packet, s))
+		return;
 	f = moving_flow(&r->flow);
 	if (!f)
 		return;
@@ -214,6 +228,7 @@ static void on_finall(void)
 static void on_fwd(const struct nf_rec *r, const uint8_t *payload, struct nf_sink *s)
 {
 	const struct pcap_pkthdr *h = packet_of(r, payload, s);
+	const u_char *packet = nf_scratch();
 	struct nf_mflow *f = nf_move_find(&r->flow);
 	struct nf_packet_view p = {
 		.h = h, .data = packet, .capture = s->capture, .sec = r->sec, .nsec = r->nsec};

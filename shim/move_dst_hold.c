@@ -36,7 +36,7 @@ void nf_dst_drop_held(int why)
 
 static void give_held(struct nf_sink *s)
 {
-	static struct nf_held *e; /* still there if the NF jumped out of its callback */
+	static __thread struct nf_held *e; /* still there if the NF jumped out of its callback */
 
 	free(e);
 	e = nf_hold_pop(&nf_move.hold);
@@ -71,6 +71,12 @@ static bool push(const struct nf_packet_view *p, const struct nfshim_flow *key)
 void nf_dst_keep(const struct nf_packet_view *p)
 {
 	push(p, NULL);
+}
+
+/* Without order nothing that comes by the new route waits. */
+static bool keeps_order(void)
+{
+	return nf_move.opt.guarantee == NF_ORDERED || nf_move.phase < NF_PHASE_READY;
 }
 
 bool nf_dst_may_pass(const struct nf_mflow *f)
@@ -134,6 +140,11 @@ bool nf_dst_hold(const struct nf_packet_view *p, const struct nfshim_flow *key, 
 {
 	struct nf_hold *h = &nf_move.hold;
 
+	if (!keeps_order()) {
+		downgrade(key);
+		if (!nf_sink_full(s))
+			return true;
+	}
 	while (nf_hold_full(h, p->h->caplen)) {
 		if (nf_move.phase < NF_PHASE_READY) {
 			nf_move_fail(-ENOBUFS,

@@ -14,6 +14,9 @@
  * The destination applies STATE and CLONE in stream order, so it makes the
  * same change to the same record.
  *
+ * Where a clone cannot be sent, or the destination could not keep it, the flow
+ * is exported once more (move_src_again.c).
+ *
  * MARK ends it: the switch sends nothing more, each flow is offered with FIN,
  * stragglers are forwarded (FWD), and what is acknowledged by DONE is deleted
  * silently after the linger.
@@ -85,8 +88,11 @@ static bool step(struct nf_slice *sl)
 	}
 	if (nf_move.failed)
 		return false;
+	nf_src_lose_group(); /* before anything cleans a record of it */
 	if (!nf_move.walk.done)
 		return nf_src_export_slice(sl);
+	if (nf_src_again_slice(sl))
+		return !sl->err;
 	if (nf_move.no_drop && !nf_move.barrier) {
 		nf_pause("barrier");
 		nf_move.barrier = nf_src_push(NF_REC_BARRIER, NULL);
@@ -103,7 +109,7 @@ static bool step(struct nf_slice *sl)
 
 static bool has_work(void)
 {
-	return nf_move.deleting || !nf_move.walk.done ||
+	return nf_move.deleting || !nf_move.walk.done || nf_src_again_pending() ||
 	       (nf_move.phase == NF_PHASE_MARKED && !nf_move.finall);
 }
 
@@ -145,7 +151,7 @@ static void marked(void)
 	released();
 }
 
-static void on_mark(const struct nf_packet_view *p)
+void nf_src_mark(const struct nf_packet_view *p)
 {
 	uint32_t all = (uint32_t)((1ull << nf_move.opt.marks) - 1);
 
@@ -216,8 +222,8 @@ static struct nf_mflow *first_seen(const struct nfshim_flow *key)
 }
 
 /* Between before() and after(): the flow and the clone that is being made. */
-static struct nf_mflow *now;
-static struct nf_rec *clone;
+static __thread struct nf_mflow *now;
+static __thread struct nf_rec *clone;
 
 bool nf_src_before(const struct nf_packet_view *p, struct nf_sink *s)
 {
@@ -226,7 +232,7 @@ bool nf_src_before(const struct nf_packet_view *p, struct nf_sink *s)
 	now = NULL;
 	clone = NULL;
 	if (nf_mark_is(p->data, p->h->caplen)) {
-		on_mark(p);
+		nf_src_mark(p);
 		return false;
 	}
 	if (nf_move.deleting) {
@@ -246,6 +252,8 @@ bool nf_src_before(const struct nf_packet_view *p, struct nf_sink *s)
 		return forward(now, p);
 	if (now->state != NF_FLOW_CLONING)
 		return true;
+	if (nf_move.opt.guarantee == NF_NONE)
+		return true;
 	if (nf_src_clean_records_of(&now->key) == 0)
 		clone = packet_record(NF_REC_CLONE, p, now);
 	return true;
@@ -255,6 +263,9 @@ void nf_src_after(const struct nf_packet_view *p)
 {
 	if (!now || nf_move.failed)
 		return;
+	/* Without a guarantee D gets the state as it was exported, and FIN says so. */
+	if (nf_move.opt.guarantee == NF_NONE && now->state == NF_FLOW_CLONING)
+		return;
 	now->version++;
 	if (now->state == NF_FLOW_LOCAL) {
 		nf_src_dirty_records_of(&now->key);
@@ -263,12 +274,12 @@ void nf_src_after(const struct nf_packet_view *p)
 	if (now->state != NF_FLOW_CLONING)
 		return;
 	if (!clone) {
-		nf_move_fail(-ENOBUFS,
-			     nf_move.no_drop
-				     ? "the helper did not take clones for 10 ms: the peer or the "
-				       "link is too slow; try again, or raise --reserve-bytes"
-				     : "the ring to nfxfer overflowed before PREPARE: the peer or "
-				       "the link is too slow; try again at a lower rate");
+		if (nf_move.no_drop || !nf_src_link())
+			nf_move_fail(-ENOBUFS, "the helper did not take clones for 10 ms: the peer "
+					       "or the link is too slow; try again, or raise "
+					       "--reserve-bytes");
+		else
+			nf_src_gap(now);
 		return;
 	}
 	clone->version = now->version;
@@ -283,6 +294,7 @@ void nf_src_begin(const struct nf_rec *r)
 {
 	(void)r;
 	nf_move.walk.scope = NFSHIM_PER_FLOW;
+	TAILQ_INIT(&nf_move.again);
 	nf_pause("begin-src");
 	nf_report(NF_REC_BEGUN, 0, NULL, 0, NULL, 0);
 }
@@ -332,6 +344,9 @@ void nf_src_record(const struct nf_rec *r)
 		break;
 	case NF_REC_DONE:
 		done(r);
+		break;
+	case NF_REC_REEXP:
+		nf_src_reexp(r);
 		break;
 	default:
 		nf_move.stats.discarded++;

@@ -31,6 +31,13 @@ int nf_src_clean_records_of(const struct nfshim_flow *flow);
 void nf_src_dirty_records_of(const struct nfshim_flow *flow);
 bool nf_src_export_slice(struct nf_slice *sl); /* true if there is more */
 
+/* move_src_again.c: clones of a flow were lost. */
+void nf_src_gap(struct nf_mflow *f);	      /* here, for want of room */
+void nf_src_reexp(const struct nf_rec *r);    /* at the destination, which says so */
+void nf_src_lose_group(void);		      /* … and of those that share records with it */
+bool nf_src_again_pending(void);	      /* something can be exported again now */
+bool nf_src_again_slice(struct nf_slice *sl); /* true if there is more */
+
 /* move_src_delete.c: the end of the linger. */
 void nf_src_delete_start(void);
 bool nf_src_delete_slice(struct nf_slice *sl); /* true if there is more */

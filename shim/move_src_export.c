@@ -8,20 +8,21 @@
 #include "pause.h"
 #include "provider.h"
 
-static uint8_t blob[NF_REC_MAX - sizeof(struct nf_rec)];
+#define BLOB_MAX (NF_REC_MAX - sizeof(struct nf_rec))
 
 /* STATE of @key. 0, -ENOENT: the NF has none, -ENOBUFS: ring full, other: reported. */
 static int send_state(enum nfshim_scope scope, const struct nfshim_flow *key, uint32_t epoch,
 		      uint64_t version)
 {
 	const struct nfshim_hooks *k = &nf_provider.hooks;
-	ssize_t n = k->get(nf_provider.nf, scope, key, blob, sizeof(blob));
+	uint8_t *blob = nf_scratch();
+	ssize_t n = k->get(nf_provider.nf, scope, key, blob, BLOB_MAX);
 	char text[NF_FLOW_TEXT];
 	struct nf_rec *r;
 
 	if (n == -ENOENT)
 		return -ENOENT;
-	if (n < 0 || n > (ssize_t)sizeof(blob)) {
+	if (n < 0 || n > (ssize_t)BLOB_MAX) {
 		nf_move_fail(n < 0 ? (int)n : -EMSGSIZE, "%s could not export %s: %s", k->name,
 			     nf_flow_format(key, text, sizeof(text)),
 			     strerror(n < 0 ? (int)-n : EMSGSIZE));
@@ -39,12 +40,18 @@ static int send_state(enum nfshim_scope scope, const struct nfshim_flow *key, ui
 	r->epoch = epoch;
 	r->version = version;
 	memcpy(r + 1, blob, (size_t)n);
+	if (nf_evlog_on && scope == NFSHIM_PER_FLOW) /* before D can import it */
+		nf_evlog_put(NF_EV_EXPORT, 0, key, version, epoch, false);
 	nf_src_commit(r);
 	nf_move.stats.state_bytes += (uint64_t)n;
-	if (scope == NFSHIM_PER_FLOW)
-		nf_move.stats.flows++;
-	else
+	if (scope != NFSHIM_PER_FLOW) {
 		nf_move.stats.records++;
+	} else if (epoch) {
+		nf_move.stats.again++;
+		nf_move.stats.again_bytes += (uint64_t)n;
+	} else {
+		nf_move.stats.flows++;
+	}
 	return 0;
 }
 
@@ -61,7 +68,7 @@ static int clean_record(struct nf_mrecord *r)
 	if (err && err != -ENOENT)
 		return err;
 	r->exported = true;
-	r->dirty = false;
+	r->dirty = r->lost = false;
 	return 0;
 }
 
@@ -76,6 +83,25 @@ int nf_src_clean_records_of(const struct nfshim_flow *flow)
 	return err;
 }
 
+/* D has an older state of a flow that has ended here. */
+static int send_gone(const struct nf_mflow *f)
+{
+	struct nf_rec *r = nf_src_reserve(sizeof(*r));
+
+	if (!r)
+		return -ENOBUFS;
+	memset(r, 0, sizeof(*r));
+	r->len = sizeof(*r);
+	r->type = NF_REC_STATE;
+	r->scope = NFSHIM_PER_FLOW;
+	r->flags = NF_REC_GONE;
+	r->move = nf_move.id;
+	r->flow = f->key;
+	r->epoch = f->epoch;
+	nf_src_commit(r);
+	return 0;
+}
+
 /* Snapshot, mark and enqueue in one safe point. */
 int nf_src_export_flow(struct nf_mflow *f)
 {
@@ -85,13 +111,17 @@ int nf_src_export_flow(struct nf_mflow *f)
 		err = send_state(NFSHIM_PER_FLOW, &f->key, f->epoch, f->version);
 	if (err == -ENOENT) { /* freed since it was seen: it begins anew, on both sides */
 		f->version = 0;
-		err = 0;
+		err = f->epoch ? send_gone(f) : 0;
+		if (!err)
+			nf_move_log(NF_EV_EXPORT, f);
 	}
-	if (!err) {
-		f->state = NF_FLOW_CLONING;
-		nf_move_log(NF_EV_EXPORT, f);
-	}
-	return err;
+	if (err)
+		return err;
+	f->state = NF_FLOW_CLONING;
+	if (f->again)
+		TAILQ_REMOVE(&nf_move.again, f, next_again);
+	f->again = false;
+	return 0;
 }
 
 void nf_src_dirty_records_of(const struct nfshim_flow *flow)
@@ -222,6 +252,8 @@ static bool export_next(struct nf_slice *sl)
 		*w = (struct nf_walk){.scope = NFSHIM_MULTI_FLOW};
 		return true;
 	}
+	if (nf_src_again_slice(sl))
+		return true;
 	exported_all();
 	return false;
 }

@@ -40,7 +40,7 @@ static uint64_t wait_limit(void)
 
 /* Where the record that is being made lies. Its helper may go at any moment, but the ring stays
  * until the packet thread lets go of it, at a safe point. */
-static struct nf_link *reserved_at;
+static __thread struct nf_link *reserved_at;
 
 struct nf_rec *nf_src_reserve(uint32_t len)
 {

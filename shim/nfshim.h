@@ -8,6 +8,9 @@
  * handler: the NF's own state needs no locks for them. They realise the get
  * and put functions of OpenNF, which the paper builds on (Sections 2 and 5).
  *
+ * An NF with several packet threads can be moved if each keeps the state of its
+ * packets to itself (see threads below).
+ *
  * The symbols are weak: a program that includes this header runs with and
  * without the shim; test `if (nfshim_register)` first.
  */
@@ -89,6 +92,17 @@ struct nfshim_hooks {
 	 * sentence in @why: the NF is not what the hooks were made for. */
 	int (*check)(void *nf, const void *callback, const void *handle, void *user, char *why,
 		     size_t whylen);
+	/*
+	 * The NF may have several packet threads, each with captures of its own, and a packet's
+	 * state is that of the thread which got it: in thread-local memory, say. Each hook but
+	 * check is called in the thread whose state it is about (list names only what belongs to
+	 * the calling thread, put makes it the calling thread's), in several threads at the same
+	 * time, and not once a thread has ended. Threads correspond by the captures they read, in
+	 * the order of opening; which of them gets a packet must depend on the packet alone, in
+	 * the same way on every instance, as with a filter for each capture. Without this only
+	 * an NF with one packet thread is moved.
+	 */
+	bool threads;
 };
 
 /* Register @hooks (copied) with @nf as first argument of each call. 0, -EINVAL (size, api or a

@@ -4,9 +4,11 @@
  *
  * Theory of operation. One thread with all signals blocked listens on
  * DIR/NAME.sock and serves one helper at a time: hello, rings, status. It never
- * touches the NF. A link (two rings) is published to the packet thread by one
+ * touches the NF. A link (two rings) is published to its packet thread by one
  * pointer; when the helper goes, the link is marked down, and freed once the
  * packet thread has retired it (or at once if there is no packet thread yet).
+ * The first link goes with the hello, before any packet thread is known; those
+ * of other packet threads follow as CHANNEL when these begin.
  * All descriptors are hidden from the NF, which may close everything it sees.
  *
  * fork() leaves the child without the thread. It drops the parent's helper at
@@ -33,49 +35,53 @@
 #include "fds.h"
 #include "link.h"
 #include "log.h"
+#include "threads.h"
 
 #define TICK_MS	 200
 #define STACK	 (256u << 10)
 #define HELLO_MS 5000
 
-_Atomic uint64_t nf_packets_seen;
-_Atomic bool nf_packet_thread_known;
-bool nf_rendezvous_forked;
+_Atomic bool nf_rendezvous_forked;
 
-_Atomic(struct nf_link *) nf_link_current;
 static char name[NF_NAME_MAX];
 static struct sockaddr_un addr = {.sun_family = AF_UNIX};
-static int listener = -1, doorbell = -1;
+static int listener = -1;
 static uid_t owner;
-static pid_t thread_pid;
+static _Atomic pid_t thread_pid;
 static bool forked; /* a child may have the name now */
 static pid_t taken; /* by this process, if it is known */
 
 static pthread_mutex_t status_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct nf_msg_status status;
-static unsigned status_seq;
+static _Atomic unsigned status_seq;
 
 /* One helper, or none. Descriptors are hidden. */
 static struct guest {
 	struct nf_conn *conn;
-	struct nf_link *link;
-	int fd, in, out;
+	struct nf_link *link[NF_THREADS];
+	int fd, in,
+		out;   /* the first link's rings, until it goes: the child of a fork has them too */
 	unsigned told; /* status_seq that was sent */
 } guest = {.fd = -1, .in = -1, .out = -1};
 static pthread_mutex_t guest_lock = PTHREAD_MUTEX_INITIALIZER; /* its descriptors; for fork */
+
+struct nf_link *nf_link_get(void)
+{
+	return nf_thread ? atomic_load_explicit(&nf_thread->link, memory_order_acquire) : NULL;
+}
 
 void nf_link_retire(struct nf_link *l)
 {
 	struct nf_link *was = l;
 
 	/* From here on nf_link_get must not find it: it is about to be freed. */
-	atomic_compare_exchange_strong(&nf_link_current, &was, NULL);
+	atomic_compare_exchange_strong(&nf_thread->link, &was, NULL);
 	atomic_store_explicit(&l->retired, true, memory_order_release);
 }
 
 int nf_doorbell(void)
 {
-	return doorbell;
+	return nf_thread ? nf_thread->doorbell : -1;
 }
 
 void nf_status_publish(const struct nf_msg_status *s)
@@ -83,8 +89,34 @@ void nf_status_publish(const struct nf_msg_status *s)
 	/* The service thread holds the lock for a copy only. */
 	pthread_mutex_lock(&status_lock);
 	status = *s;
+	nf_thread->move = s->move;
+	nf_thread->side = s->side;
+	nf_thread->phase = s->phase;
 	status_seq++;
 	pthread_mutex_unlock(&status_lock);
+}
+
+void nf_status_changed(void)
+{
+	pthread_mutex_lock(&status_lock);
+	status_seq++;
+	pthread_mutex_unlock(&status_lock);
+}
+
+/* A move is as far as the packet thread that is least so. */
+static void add_thread(struct nf_msg_status *s, unsigned i)
+{
+	const struct nf_thread *t = &nf_threads[i];
+
+	if (!atomic_load(&t->known))
+		return;
+	s->thread[i] = (uint8_t)(atomic_load(&t->number) + 1);
+	s->packets += atomic_load_explicit(&t->packets, memory_order_relaxed);
+	if (t->side == NF_SIDE_NONE || (s->side != NF_SIDE_NONE && s->phase <= t->phase))
+		return;
+	s->move = t->move;
+	s->side = t->side;
+	s->phase = t->phase;
 }
 
 static struct nf_msg get_status(unsigned *seq)
@@ -93,9 +125,13 @@ static struct nf_msg get_status(unsigned *seq)
 
 	pthread_mutex_lock(&status_lock);
 	m.status = status;
+	m.status.move = 0;
+	m.status.side = NF_SIDE_NONE;
+	m.status.phase = NF_PHASE_IDLE;
+	for (unsigned i = 0; i < NF_THREADS; i++)
+		add_thread(&m.status, i);
 	*seq = status_seq;
 	pthread_mutex_unlock(&status_lock);
-	m.status.packets = atomic_load_explicit(&nf_packets_seen, memory_order_relaxed);
 	nf_drop_report(&m.status);
 	return m;
 }
@@ -180,22 +216,32 @@ static bool may_connect(int fd)
 	return cred.uid == 0 || cred.uid == owner;
 }
 
-static int make_rings(struct guest *g)
+static int make_link(struct nf_link **l, int *in, int *out)
 {
-	int err, in, out;
+	int err;
 
-	g->link = calloc(1, sizeof(*g->link));
-	if (!g->link)
+	*l = calloc(1, sizeof(**l));
+	if (!*l)
 		return -ENOMEM;
-	err = nf_ring_create(NF_RING_BYTES, "nfshim-in", &g->link->in, &in);
+	err = nf_ring_create(NF_RING_BYTES, "nfshim-in", &(*l)->in, in);
 	if (err)
 		return err;
-	g->in = hidden(in);
-	err = nf_ring_create(NF_RING_BYTES, "nfshim-out", &g->link->out, &out);
+	*in = hidden(*in);
+	err = nf_ring_create(NF_RING_BYTES, "nfshim-out", &(*l)->out, out);
 	if (err)
 		return err;
-	g->out = hidden(out);
+	*out = hidden(*out);
 	return 0;
+}
+
+static void free_link(struct nf_link **l)
+{
+	if (!*l)
+		return;
+	nf_ring_free((*l)->in);
+	nf_ring_free((*l)->out);
+	free(*l);
+	*l = NULL;
 }
 
 /* The helper's HELLO, checked. 0 or a sentence. */
@@ -213,6 +259,12 @@ static const char *check_hello(const struct nf_msg *m)
 	return NULL;
 }
 
+static void publish(struct nf_link *l, unsigned thread)
+{
+	atomic_store(&l->up, true);
+	atomic_store_explicit(&nf_threads[thread].link, l, memory_order_release);
+}
+
 static int greet(struct guest *g)
 {
 	struct nf_msg m;
@@ -226,7 +278,7 @@ static int greet(struct guest *g)
 		refuse(g->conn, why);
 		return -EPROTO;
 	}
-	err = make_rings(g);
+	err = make_link(&g->link[0], &g->in, &g->out);
 	if (err) {
 		refuse(g->conn, "out of memory for the rings");
 		return err;
@@ -238,56 +290,93 @@ static int greet(struct guest *g)
 	snprintf(m.hello.name, sizeof(m.hello.name), "%s", name);
 	fds[0] = g->in;
 	fds[1] = g->out;
-	fds[2] = doorbell;
+	fds[2] = nf_threads[0].doorbell;
 	err = nf_conn_send_fds(g->conn, &m, fds, 3);
 	if (err)
 		return err;
-	atomic_store(&g->link->up, true);
-	atomic_store_explicit(&nf_link_current, g->link, memory_order_release);
+	publish(g->link[0], 0);
 	return 0;
 }
 
-static void wake_packet_thread(void)
+static int send_channel(struct guest *g, unsigned i)
+{
+	struct nf_msg m = {.type = NF_MSG_CHANNEL, .channel = i};
+	int fds[3] = {-1, -1, nf_threads[i].doorbell}, err;
+
+	if (nf_conn_unsent(g->conn)) /* next time */
+		return 0;
+	err = make_link(&g->link[i], &fds[0], &fds[1]);
+	if (!err)
+		err = nf_conn_send_fds(g->conn, &m, fds, 3);
+	close_hidden(&fds[0]);
+	close_hidden(&fds[1]);
+	if (!err)
+		publish(g->link[i], i);
+	return err;
+}
+
+/* Packet threads that began or ended since. */
+static int follow_threads(struct guest *g)
+{
+	int err = 0;
+
+	for (unsigned i = 0; i < NF_THREADS && !err && !nf_inert; i++) {
+		if (g->link[i] && atomic_load(&g->link[i]->retired))
+			free_link(&g->link[i]);
+		if (!g->link[i] && atomic_load(&nf_threads[i].known))
+			err = send_channel(g, i);
+	}
+	return err;
+}
+
+static void wake(const struct nf_thread *t)
 {
 	uint64_t one = 1;
 
-	if (write(doorbell, &one, sizeof(one)) < 0)
+	if (write(t->doorbell, &one, sizeof(one)) < 0)
 		nf_warn("doorbell: %s", strerror(errno));
 }
 
-/* Wait until the packet thread lets go; a stalled NF delays the next helper, nothing else. */
-static void take_back(struct nf_link *l)
+/* True: the packet thread has, or soon will have, let go of it. */
+static bool take_back(struct nf_link *l, struct nf_thread *t)
 {
+	struct nf_link *was = l;
+
 	atomic_store(&l->up, false);
-	if (!atomic_load(&nf_packet_thread_known)) {
-		atomic_store(&nf_link_current, NULL);
-		if (!atomic_load(&nf_packet_thread_known))
-			return;
-		atomic_store(&nf_link_current,
-			     l); /* it may have got it just before: let it retire */
+	if (atomic_load(&t->known)) {
+		wake(t);
+		return true;
 	}
-	wake_packet_thread();
-	while (!atomic_load(&l->retired) && !nf_inert)
-		usleep(1000);
+	atomic_compare_exchange_strong(&t->link, &was, NULL);
+	if (!atomic_load(&t->known))
+		return false;
+	atomic_store(&t->link, l); /* it may have got it just before: let it retire */
+	wake(t);
+	return true;
 }
 
-static void drop_link(struct guest *g)
+/* Wait until the packet threads let go; a stalled NF delays the next helper, nothing else. A link
+ * that an inert shim's thread may still look at is left to it. */
+static void drop_links(struct guest *g)
 {
-	struct nf_link *l = g->link;
+	bool lent[NF_THREADS] = {false};
 
-	if (!l)
-		return;
-	if (atomic_load(&l->up))
-		take_back(l);
-	nf_ring_free(l->in);
-	nf_ring_free(l->out);
-	free(l);
-	g->link = NULL;
+	for (unsigned i = 0; i < NF_THREADS; i++)
+		if (g->link[i] && atomic_load(&g->link[i]->up))
+			lent[i] = take_back(g->link[i], &nf_threads[i]);
+	for (unsigned i = 0; i < NF_THREADS; i++) {
+		while (lent[i] && !atomic_load(&g->link[i]->retired) && !nf_inert)
+			usleep(1000);
+		if (lent[i] && !atomic_load(&g->link[i]->retired))
+			g->link[i] = NULL;
+		else
+			free_link(&g->link[i]);
+	}
 }
 
 static void farewell(struct guest *g)
 {
-	drop_link(g);
+	drop_links(g);
 	close_hidden(&g->in);
 	close_hidden(&g->out);
 	pthread_mutex_lock(&guest_lock);
@@ -363,7 +452,9 @@ static void listen_to(struct guest *g, bool readable)
 
 	while (rc == 0 && (rc = nf_conn_next(g->conn, &m)) == 1)
 		rc = m.type == NF_MSG_ASK ? tell_status(g) : -EPROTO;
-	if (rc == 0 && g->told != __atomic_load_n(&status_seq, __ATOMIC_RELAXED))
+	if (rc == 0)
+		rc = follow_threads(g);
+	if (rc == 0 && g->told != atomic_load_explicit(&status_seq, memory_order_relaxed))
 		rc = tell_status(g);
 	if (rc == 0)
 		rc = nf_conn_flush(g->conn);
@@ -377,6 +468,7 @@ static void *serve(void *arg)
 	struct pollfd p[2];
 
 	(void)arg;
+	nf_thread_never();
 	for (;;) {
 		p[0] = (struct pollfd){.fd = listener, .events = POLLIN};
 		p[1] = (struct pollfd){.fd = g->conn ? g->fd : -1, .events = POLLIN};
@@ -434,7 +526,10 @@ static void in_child(void)
 	}
 	close_hidden(&guest.in);
 	close_hidden(&guest.out);
-	atomic_store(&nf_link_current, NULL);
+	for (unsigned i = 0; i < NF_THREADS; i++)
+		if (atomic_load(&nf_threads[i].known)) /* its thread is at work on it */
+			guest.link[i] = NULL;
+	nf_threads_forked();
 	nf_rendezvous_forked = true;
 	pthread_mutex_unlock(&guest_lock);
 }
@@ -454,8 +549,8 @@ int nf_rendezvous_start(const char *dir, const char *n)
 	owner = geteuid();
 	if (mkdir(dir, 0755) < 0 && errno != EEXIST)
 		return -errno;
-	doorbell = hidden(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-	if (doorbell < 0)
+	nf_threads[0].doorbell = hidden(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+	if (nf_threads[0].doorbell < 0)
 		return -errno;
 	listener = open_listener();
 	if (listener < 0)
@@ -486,20 +581,15 @@ bool nf_rendezvous_alone(void)
 	return thread_pid == getpid() && stat("/proc/self/task", &st) == 0 && st.st_nlink <= 4;
 }
 
-void nf_rendezvous_ensure(void)
+static void start_again(void)
 {
 	int fd;
 
-	nf_rendezvous_forked = false;
-	if (thread_pid == getpid() || listener < 0)
-		return;
 	pthread_mutex_init(&status_lock, NULL); /* the parent's thread may have held it */
-	/* Else the parent's threads were at work on it. */
-	if (guest.link && atomic_load(&guest.link->up) && !atomic_load(&nf_packet_thread_known)) {
-		nf_ring_free(guest.link->in);
-		nf_ring_free(guest.link->out);
-		free(guest.link);
-	}
+	for (unsigned i = 0; i < NF_THREADS; i++)
+		if (guest.link[i] &&
+		    atomic_load(&guest.link[i]->up)) /* else it was at work on it */
+			free_link(&guest.link[i]);
 	guest = (struct guest){.fd = -1, .in = -1, .out = -1};
 	forked = false;
 	unlink(addr.sun_path);
@@ -513,6 +603,19 @@ void nf_rendezvous_ensure(void)
 	}
 	if (start_thread())
 		nf_engine_fail("the control thread could not be started again after fork");
+}
+
+void nf_rendezvous_ensure(void)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+	nf_rendezvous_forked = false;
+	if (thread_pid == getpid() || listener < 0)
+		return;
+	pthread_mutex_lock(&lock);
+	if (thread_pid != getpid())
+		start_again();
+	pthread_mutex_unlock(&lock);
 }
 
 /* The name belongs to this process, unless a child went on as the NF. */

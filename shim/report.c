@@ -13,8 +13,13 @@ struct report {
 
 #define MOST 1000000u /* a helper that reads nothing must not eat the NF's memory */
 
-static STAILQ_HEAD(, report) queue = STAILQ_HEAD_INITIALIZER(queue);
-static unsigned waiting;
+static __thread STAILQ_HEAD(, report) queue;
+static __thread unsigned waiting;
+
+void nf_report_init(void)
+{
+	STAILQ_INIT(&queue);
+}
 
 static bool push(const struct nf_rec *r, const void *payload)
 {

@@ -2,6 +2,10 @@
 /*
  * The NF's signal handlers stand behind one of ours. Faults are left alone:
  * they cannot be deferred, and belong to the NF.
+ *
+ * A handler that hits a packet thread waits for a safe point of this thread,
+ * whose state it is about; one that hits any other thread, for that of any
+ * packet thread, and sweeps among these until no thread is armed.
  */
 #include "signals.h"
 
@@ -13,21 +17,28 @@
 #include <unistd.h>
 
 #include "real.h"
+#include "threads.h"
 #include "window.h"
 
-#define SIGNALS 65
+#define SIGNALS	  65
+#define ELSEWHERE (1u << NF_THREADS)
 
 static struct wrapped {
-	struct sigaction nf; /* what the NF asked for */
-	_Atomic bool on;     /* ours is installed */
-	_Atomic bool waits;  /* deferred, to be run */
+	struct sigaction nf;	/* what the NF asked for */
+	_Atomic bool on;	/* ours is installed */
+	_Atomic uint32_t waits; /* deferred, to be run: bit of the packet thread, or ELSEWHERE */
 	siginfo_t info;
 } table[SIGNALS];
 
-static _Atomic pid_t armed;    /* the process, 0: idle; a child has no safe points */
-static _Atomic bool some_wait; /* sweeps do not count */
-static const int *sweeps;
+static _Atomic pid_t armed; /* the process that last was; a child has no safe points */
+static _Atomic unsigned armed_threads;
+static __thread bool armed_here;
+static _Atomic uint32_t some_wait; /* the same bits; sweeps do not count */
+static const int *_Atomic sweeps;
 static atomic_flag busy = ATOMIC_FLAG_INIT; /* table[].nf; held with all signals blocked */
+
+static __thread unsigned came;
+static __thread int latest;
 
 void (*nf_signals_on_terminate)(void);
 
@@ -99,23 +110,37 @@ static bool is_armed(void)
 {
 	pid_t pid = atomic_load(&armed);
 
-	return pid && pid == getpid();
+	if (!pid || pid != getpid())
+		return false;
+	return nf_thread ? armed_here : atomic_load(&armed_threads) != 0;
+}
+
+static uint32_t bit(void)
+{
+	return nf_thread ? 1u << (nf_thread - nf_threads) : ELSEWHERE;
+}
+
+static bool take(_Atomic uint32_t *waits, uint32_t bits)
+{
+	return atomic_fetch_and(waits, ~bits) & bits;
 }
 
 static void on_signal(int sig, siginfo_t *info, void *context)
 {
 	struct wrapped *w = &table[sig];
 
+	came++;
+	latest = sig;
 	if (!is_armed()) {
 		call(sig, info, context);
 		return;
 	}
 	w->info = *info;
-	atomic_store(&w->waits, true);
+	atomic_fetch_or(&w->waits, bit());
 	if (!is_sweep(sig))
-		atomic_store(&some_wait, true);
-	/* Disarmed by the packet thread meanwhile: has it seen this one? */
-	if (!is_armed() && atomic_exchange(&w->waits, false))
+		atomic_fetch_or(&some_wait, bit());
+	/* Disarmed by a packet thread meanwhile: has it seen this one? */
+	if (!is_armed() && take(&w->waits, bit()))
 		call(sig, info, context);
 }
 
@@ -140,34 +165,55 @@ static void run_deferred(int sig)
 	pthread_sigmask(SIG_SETMASK, &context.uc_sigmask, NULL);
 }
 
-static void run(bool sweeps_too)
+static void run(uint32_t bits, uint32_t sweep_bits)
 {
-	atomic_store(&some_wait, false);
+	atomic_fetch_and(&some_wait, ~bits);
 	for (int sig = 1; sig < SIGNALS; sig++)
-		if ((sweeps_too || !is_sweep(sig)) && atomic_exchange(&table[sig].waits, false))
+		if (take(&table[sig].waits, is_sweep(sig) ? sweep_bits : bits))
 			run_deferred(sig);
 }
 
 void nf_signals_arm(const int *sweep)
 {
 	sweeps = sweep;
-	atomic_store(&armed, getpid());
+	armed_here = true;
+	if (atomic_exchange(&armed, getpid()) != getpid())
+		atomic_store(&armed_threads, 0);
+	atomic_fetch_add(&armed_threads, 1);
 }
 
 void nf_signals_disarm(void)
 {
-	if (atomic_exchange(&armed, 0))
-		run(true);
+	uint32_t bits = bit();
+
+	if (!armed_here)
+		return;
+	armed_here = false;
+	if (atomic_fetch_sub(&armed_threads, 1) == 1)
+		bits |= ELSEWHERE;
+	run(bits, bits);
 }
 
 bool nf_signals_pending(void)
 {
-	return atomic_load_explicit(&some_wait, memory_order_relaxed);
+	return atomic_load_explicit(&some_wait, memory_order_relaxed) & (bit() | ELSEWHERE);
+}
+
+unsigned nf_signals_came(void)
+{
+	return came;
+}
+
+bool nf_signals_restart(void)
+{
+	struct sigaction now; /* siginterrupt() changes it behind our back */
+
+	return nf_real.sigaction(latest, NULL, &now) == 0 && (now.sa_flags & (int)SA_RESTART);
 }
 
 void nf_signals_safe_point(void)
 {
-	run(false);
+	run(bit() | ELSEWHERE, 0);
 }
 
 /* ---- what the NF calls ---- */

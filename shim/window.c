@@ -8,7 +8,9 @@
  * the end is set to the write pointer. Each such character then comes to
  * __overflow, which is ours. What stood in the buffer before is untouched and
  * may be flushed by anything at any time, and so may what other threads print
- * meanwhile: glibc flushes a full buffer and goes on.
+ * meanwhile: glibc flushes a full buffer and goes on. The room that this makes
+ * in a stream is taken again when the reprocessing thread locks it, as it must
+ * to share it. The last window that closes gives it back.
  *
  * Nothing is remembered: of a fully buffered stream in put mode, the end of
  * the put area is the end of the buffer.
@@ -25,6 +27,7 @@
 #include "filebufs.h"
 #include "nfshim.h"
 #include "real.h"
+#include "threads.h"
 
 /* libio's flags, private to glibc but fixed by its ABI. */
 #define UNBUFFERED	  0x0002
@@ -66,7 +69,7 @@ static void each_stream(void (*fn)(FILE *))
 {
 	_IO_list_lock();
 	for (FILE *f = _IO_list_all; f; f = f->_chain) {
-		if (!is_putting(f) || ftrylockfile(f) != 0)
+		if (!is_putting(f) || nf_real.ftrylockfile(f) != 0)
 			continue;
 		fn(f);
 		funlockfile(f);
@@ -80,12 +83,17 @@ void nf_window_open(void)
 	each_stream(take_room);
 	nf_filebufs_window_opens();
 	nf_window = 1;
+	if (nf_thread)
+		nf_thread->window = true;
 }
 
 void nf_window_close(void)
 {
 	nf_window = 0;
-	each_stream(give_room);
+	if (nf_thread)
+		nf_thread->window = false;
+	if (!nf_threads_in_window())
+		each_stream(give_room);
 	nf_filebufs_window_closed();
 }
 
@@ -94,6 +102,23 @@ static inline int flushed(int rc)
 {
 	if (nf_dropping())
 		each_stream(take_room);
+	return rc;
+}
+
+/* So does other threads' output to the same stream. */
+void flockfile(FILE *f)
+{
+	nf_real.flockfile(f);
+	if (nf_dropping())
+		take_room(f);
+}
+
+int ftrylockfile(FILE *f)
+{
+	int rc = nf_real.ftrylockfile(f);
+
+	if (rc == 0 && nf_dropping())
+		take_room(f);
 	return rc;
 }
 

@@ -3,9 +3,13 @@
  * The destination's side of a move: stream through the bounded buffer to the
  * in ring, and DONE back.
  *
- * A full buffer fails the move until PREPARE; from then on the stream is not
- * read until there is room. State does not count towards the caps, but it too
- * stops the reading when too much of it waits.
+ * PREPARE is passed on once what has come is with the NF, so that the no-drop
+ * phase finds little to do; but a destination that is always behind is not
+ * waited for longer than a few seconds.
+ *
+ * Until then a full buffer drops the clones of its largest flow (overflow.c);
+ * from then on the stream is not read until there is room. State does not count
+ * towards the caps, but it too stops the reading when too much of it waits.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -19,6 +23,7 @@
 #define STATE_MAX_BYTES (64u << 20)
 #define FINISH_QUIET_US 2000000u /* a dead source's last data has come by then */
 #define END_QUIET_US	500000u
+#define SETTLE_US	5000000u
 
 bool nf_dest_waits(const struct nf_xfer *x)
 {
@@ -28,15 +33,18 @@ bool nf_dest_waits(const struct nf_xfer *x)
 }
 
 /* What a source may say now; NULL, or what is wrong. */
-static const char *check(const struct nf_xmove *mv, const struct nf_msg *m)
+static const char *check(const struct nf_xfer *x, const struct nf_msg *m)
 {
+	const struct nf_xmove *mv = &x->move;
 	const struct nf_rec *r = &m->record.hdr;
 
 	if (m->type != NF_MSG_RECORD || r->type < NF_REC_STATE || r->type > NF_REC_FWD)
 		return "sent something that a source does not send";
 	if (r->move != mv->b.move)
 		return "sent a record of another move";
-	if (mv->finall && r->type != NF_REC_FWD)
+	if (r->thread >= nf_shim_threads(x->shim))
+		return "sent a record of a packet thread that there is not";
+	if ((mv->finall & 1u << r->thread) && r->type != NF_REC_FWD)
 		return "sent more than stragglers after its last word";
 	if (r->type == NF_REC_STATE && !r->scope)
 		return "sent state without a scope";
@@ -53,20 +61,6 @@ static bool must_wait(const struct nf_xmove *mv, const struct nf_rec *r)
 	return nf_buffer_over(&mv->buf, r) || mv->buf.total - mv->buf.bytes > STATE_MAX_BYTES;
 }
 
-static void buffer_full(struct nf_xfer *x)
-{
-	struct nf_xmove *mv = &x->move;
-	bool packets = mv->buf.cap_packets && mv->buf.packets >= mv->buf.cap_packets;
-
-	mv->dropping = true;
-	nf_xmove_fail(
-		x,
-		"buffer full: %s reprocesses more slowly than clones arrive and %llu %s of "
-		"%s are in use; raise it or move at a quieter time",
-		x->name, (unsigned long long)(packets ? mv->buf.cap_packets : mv->buf.cap_bytes),
-		packets ? "packets" : "bytes", packets ? "--buffer-packets" : "--buffer-bytes");
-}
-
 static int no_memory(struct nf_xfer *x)
 {
 	nf_xmove_bad_peer(x, "sent more than there is memory for");
@@ -77,26 +71,25 @@ static int on_message(struct nf_xfer *x, const struct nf_msg *m)
 {
 	struct nf_xmove *mv = &x->move;
 	const struct nf_rec *r = &m->record.hdr;
-	const char *bad = check(mv, m);
+	const char *bad = check(x, m);
 
 	mv->rx_us = nf_loop_now_us();
 	if (bad) {
 		nf_xmove_bad_peer(x, bad);
 		return 1;
 	}
-	if (mv->dropping)
+	if (mv->dropping || !nf_overflow_wants(x, r))
 		return 0;
 	nf_xmove_pause((enum nf_rec_type)r->type);
 	nf_xmove_count(mv, r);
-	mv->finall |= r->type == NF_REC_FINALL;
+	if (r->type == NF_REC_FINALL)
+		mv->finall |= 1u << r->thread;
 	if (nf_buffer_empty(&mv->buf) && nf_inject_push(x, r, m->record.payload) == 0)
 		return 0;
+	if (nf_buffer_over(&mv->buf, r) && !mv->no_drop && !nf_overflow_makes_room(x, r))
+		return mv->failed;
 	if (!must_wait(mv, r))
 		return nf_buffer_put(&mv->buf, r, m->record.payload) ? no_memory(x) : 0;
-	if (nf_buffer_over(&mv->buf, r) && !mv->no_drop) {
-		buffer_full(x);
-		return 0;
-	}
 	if (nf_buffer_put(&mv->waiting, r, m->record.payload))
 		return no_memory(x);
 	nf_stream_pause(x, &mv->peer);
@@ -129,6 +122,19 @@ static void unbuffer(struct nf_xfer *x)
 		nf_buffer_pop(&x->move.buf);
 }
 
+/* It goes behind the state that it waited for. */
+static void release_barrier(struct nf_xfer *x)
+{
+	struct nf_xmove *mv = &x->move;
+	struct nf_rec r = {.len = sizeof(r), .type = NF_REC_BARRIER, .move = mv->b.move};
+
+	while (nf_buffer_empty(&mv->waiting) && nf_overflow_barrier(x, &r.thread))
+		if (nf_buffer_put(&mv->buf, &r, NULL)) {
+			no_memory(x);
+			return;
+		}
+}
+
 /* FINISH and END go behind the last data: at the stream's end, or when nothing comes any more. */
 static void last_orders(struct nf_xfer *x)
 {
@@ -158,6 +164,26 @@ void nf_dest_attach(struct nf_xfer *x, struct nf_conn *c)
 		nf_xmove_peer_gone(x, "cannot watch the stream");
 }
 
+void nf_dest_prepare(struct nf_xfer *x)
+{
+	x->move.settling = true;
+	x->move.settle_us = nf_loop_now_us();
+	nf_xfer_expect(x);
+}
+
+static void settle(struct nf_xfer *x)
+{
+	struct nf_xmove *mv = &x->move;
+	bool behind =
+		!nf_buffer_empty(&mv->buf) || !nf_buffer_empty(&mv->waiting) || mv->overflow.stale;
+
+	if (!mv->settling || (behind && nf_loop_now_us() - mv->settle_us < SETTLE_US))
+		return;
+	mv->settling = false;
+	mv->no_drop = true;
+	nf_xmove_push(x, NF_REC_PREPARE, mv->b.move, NULL, 0);
+}
+
 void nf_dest_done(struct nf_xfer *x, const struct nf_rec *r)
 {
 	nf_xmove_pause(NF_REC_DONE);
@@ -170,7 +196,13 @@ void nf_dest_pump(struct nf_xfer *x)
 
 	unbuffer(x);
 	resume(x);
+	if (mv->active)
+		nf_overflow_ask(x);
+	release_barrier(x);
+	unbuffer(x);
 	nf_stream_flush(x, &mv->peer);
+	if (mv->active)
+		settle(x);
 	if (mv->active)
 		last_orders(x);
 }

@@ -21,6 +21,8 @@ void nf_event_send(struct nf_xfer *x, const struct nf_msg_event *e)
 		if (mv->b.side == NF_SIDE_DST) {
 			m.event.buffered = mv->buf.packets_max;
 			m.event.buffered_bytes = mv->buf.bytes_max;
+			m.event.dropped = mv->overflow.dropped;
+			m.event.reexports = mv->overflow.reexports;
 		} else {
 			m.event.reserve = mv->buf.total_max;
 		}

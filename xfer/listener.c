@@ -18,6 +18,7 @@
 
 #include "conn.h"
 #include "log.h"
+#include "shim_link.h"
 #include "xfer.h"
 
 #define GUESTS 4
@@ -62,8 +63,23 @@ static bool same_token(const uint8_t *a, const uint8_t *b)
 	return diff == 0;
 }
 
-static const char *check_hello(const struct nf_xmove *mv, const struct nf_msg *m)
+/* The flows of a packet thread go to the one that reads the same capture. */
+static const char *check_threads(unsigned theirs, unsigned ours)
 {
+	static char why[128];
+
+	if (theirs == ours)
+		return NULL;
+	snprintf(why, sizeof(why),
+		 "the source NF has %u packet threads, the destination NF %u: start both in the "
+		 "same way",
+		 theirs, ours);
+	return why;
+}
+
+static const char *check_hello(const struct nf_xfer *x, const struct nf_msg *m)
+{
+	const struct nf_xmove *mv = &x->move;
 	const char *why;
 	bool good;
 
@@ -73,7 +89,9 @@ static const char *check_hello(const struct nf_xmove *mv, const struct nf_msg *m
 	if (why)
 		return why;
 	good = same_token(m->hello.token, mv->b.token);
-	return good && m->hello.move == mv->b.move ? NULL : "wrong move or token";
+	if (!good || m->hello.move != mv->b.move)
+		return "wrong move or token";
+	return check_threads(m->hello.others + 1, nf_shim_threads(x->shim));
 }
 
 static void welcome(struct guest *g)
@@ -112,7 +130,7 @@ static void on_guest(void *arg, uint32_t events)
 	rc = nf_conn_next(g->c, &m);
 	if (!rc)
 		return;
-	why = rc < 0 ? "malformed hello" : check_hello(&x->move, &m);
+	why = rc < 0 ? "malformed hello" : check_hello(x, &m);
 	if (!why && !nf_dest_waits(x))
 		why = "no move waits for a source here";
 	if (why)

@@ -44,6 +44,7 @@ void nf_xmove_push_begin(struct nf_xfer *x)
 	} p = {.opt = b->opt};
 
 	p.opt.space_len = (uint32_t)strlen(b->space);
+	p.opt.others = nf_shim_threads(x->shim) - 1;
 	memcpy(p.space, b->space, p.opt.space_len);
 	nf_xmove_push(x, b->side == NF_SIDE_SRC ? NF_REC_BEGIN_SRC : NF_REC_BEGIN_DST, b->move, &p,
 		      (uint32_t)sizeof(p.opt) + p.opt.space_len);
@@ -65,6 +66,7 @@ void nf_xmove_pause(enum nf_rec_type t)
 		{NF_REC_MARKED, "mark"},
 		{NF_REC_FIN, "fin"},
 		{NF_REC_FINALL, "finall"},
+		{NF_REC_REEXP, "reexport"},
 		{NF_REC_DONE, "done"},
 		{NF_REC_COMMITTED, "committed"},
 		{NF_REC_RELEASED, "release"},
@@ -84,10 +86,12 @@ void nf_xmove_count(struct nf_xmove *mv, const struct nf_rec *r)
 	switch (r->type) {
 	case NF_REC_STATE:
 		s->state_bytes += n;
-		if (r->flow.kind == NFSHIM_KIND_FLOW)
-			s->flows++;
-		else
+		if (r->flow.kind != NFSHIM_KIND_FLOW)
 			s->records++;
+		else if (r->epoch)
+			s->again++;
+		else
+			s->flows++;
 		break;
 	case NF_REC_CLONE:
 		s->clones++;
@@ -115,9 +119,11 @@ void nf_xmove_end(struct nf_xfer *x)
 	nf_stream_finish(x, &mv->peer);
 	nf_buffer_clear(&mv->buf);
 	nf_buffer_clear(&mv->waiting);
+	nf_overflow_end(&mv->overflow);
 	nf_inject_end(x);
 	nf_info("move %llu is over here", (unsigned long long)mv->b.move);
 	mv->active = false;
+	nf_shim_settle(x->shim);
 }
 
 /* Nothing of the data is wanted any more; a destination says so, that the source may know. */
@@ -127,6 +133,7 @@ static void give_up(struct nf_xfer *x, const char *tell)
 	struct nf_xmove *mv = &x->move;
 
 	mv->aborting = mv->dropping = true;
+	mv->settling = false;
 	mv->finish = mv->end = false;
 	nf_buffer_clear(&mv->buf);
 	nf_buffer_clear(&mv->waiting);
@@ -217,6 +224,7 @@ static void start(struct nf_xfer *x, const struct nf_msg_begin *b)
 	mv->heard_us = mv->progress_us = nf_loop_now_us();
 	nf_buffer_init(&mv->buf, dst ? b->buffer_packets : 0, dst ? b->buffer_bytes : 0);
 	nf_buffer_init(&mv->waiting, 0, 0);
+	nf_overflow_init(&mv->overflow);
 	nf_info("move %llu: %s of '%s', with %s", (unsigned long long)b->move,
 		dst ? "destination" : "source", b->space, b->peer);
 	if (nf_inject_begin(x)) {
@@ -275,8 +283,11 @@ void nf_xmove_order(struct nf_xfer *x, const struct nf_msg_order *o)
 	}
 	switch (o->what) {
 	case NF_REC_PREPARE:
-		mv->no_drop = true;
-		mv->no_return |= mv->b.side == NF_SIDE_SRC;
+		if (mv->b.side == NF_SIDE_DST) {
+			nf_dest_prepare(x);
+			return;
+		}
+		mv->no_drop = mv->no_return = true;
 		break;
 	case NF_REC_ABORT:
 		give_up(x, "the controller aborted the move");
@@ -362,6 +373,19 @@ void nf_xmove_shim_gone(struct nf_xfer *x, const char *why)
 	if (mv->b.side == NF_SIDE_DST && !mv->no_return)
 		give_up(x, "the destination NF is gone");
 	nf_xmove_end(x);
+}
+
+/* It said why, if it could; that it is out of it is all that is still to come from it. */
+void nf_xmove_thread_gone(struct nf_xfer *x, unsigned thread)
+{
+	const struct nf_rec over = {
+		.len = sizeof(over), .type = NF_REC_OVER, .move = x->move.b.move, .thread = thread};
+	char why[64];
+
+	if (!x->move.active || nf_parts_have(&x->move.parts, &over))
+		return;
+	nf_xmove_fail(x, "a packet thread of the NF ended during the move");
+	nf_xmove_record(x, &over, NULL, why, sizeof(why));
 }
 
 /* ---- time ---- */

@@ -24,6 +24,8 @@
 
 #include "buffer.h"
 #include "msg.h"
+#include "overflow.h"
+#include "parts.h"
 #include "stream.h"
 
 struct nf_xfer;
@@ -31,10 +33,9 @@ struct nf_xfer;
 struct nf_xmove {
 	bool active;
 	bool dialing;	/* S: the stream is not agreed upon yet */
-	bool begun;	/* the shim is in it: what it said of older moves is behind us */
 	bool attached;	/* D: the source has dialed in; it does so once */
-	bool finall;	/* D: only stragglers may follow */
-	bool no_drop;	/* PREPARE was ordered */
+	bool no_drop;	/* PREPARE was ordered; D: and passed on */
+	bool settling;	/* D: PREPARE waits until little is left to import */
 	bool no_return; /* may not abort by itself any more */
 	bool marked;	/* S: the route has changed for sure */
 	bool settled;	/* D: COMMITTED, S: RELEASED */
@@ -46,18 +47,23 @@ struct nf_xmove {
 	bool reserve_told;
 	bool finish, end; /* D: to be pushed behind the last data */
 	bool over;	  /* S: OVER came and is told when the stream has everything */
+	uint32_t begun;	  /* threads that are in it: what they said of older moves is behind us */
+	uint32_t finall;  /* D: threads of which only stragglers may follow */
+	struct nf_parts parts;
 	struct nf_msg_begin b;
-	struct nf_stream peer;	  /* the stream to the other helper */
-	struct nf_buffer buf;	  /* D: bounded; S: the reserve */
-	struct nf_buffer waiting; /* a record from the stream that nobody has room for yet */
-	struct nf_rec_stats seen; /* what passed through */
-	struct nf_msg_event last; /* S: OVER that waits */
+	struct nf_stream peer;	     /* the stream to the other helper */
+	struct nf_buffer buf;	     /* D: bounded; S: the reserve */
+	struct nf_overflow overflow; /* D */
+	struct nf_buffer waiting;    /* a record from the stream that nobody has room for yet */
+	struct nf_rec_stats seen;    /* what passed through */
+	struct nf_msg_event last;    /* S: OVER that waits */
 	uint64_t unfinished;
 	struct nfshim_flow unfinished_flow;
 	uint64_t heard_us;    /* the controller's last word */
 	uint64_t progress_us; /* last PROGRESS */
 	uint64_t dial_us;     /* S: when dialing began */
 	uint64_t rx_us;	      /* D: last byte from the source */
+	uint64_t settle_us;   /* D: when PREPARE was ordered */
 	struct nf_conn *dial; /* S: not connected yet */
 	size_t unsent;	      /* S: at the last tick */
 	uint64_t blocked_us;  /* S: since when the peer takes nothing, 0: it does */
@@ -77,6 +83,7 @@ int nf_xmove_record(struct nf_xfer *x, const struct nf_rec *r, const uint8_t *pa
 		    size_t n);
 void nf_xmove_shim_dying(struct nf_xfer *x); /* what its ring still holds comes next */
 void nf_xmove_shim_gone(struct nf_xfer *x, const char *why);
+void nf_xmove_thread_gone(struct nf_xfer *x, unsigned thread); /* of those that it began with */
 
 /* From the other helper. */
 void nf_xmove_peer_gone(struct nf_xfer *x, const char *why);
@@ -111,6 +118,7 @@ void nf_source_tick(struct nf_xfer *x);
 /* dest.c */
 bool nf_dest_waits(const struct nf_xfer *x);		   /* is a connection wanted? */
 void nf_dest_attach(struct nf_xfer *x, struct nf_conn *c); /* takes @c */
+void nf_dest_prepare(struct nf_xfer *x);
 void nf_dest_done(struct nf_xfer *x, const struct nf_rec *r);
 void nf_dest_pump(struct nf_xfer *x);
 

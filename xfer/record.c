@@ -39,12 +39,23 @@ static bool well_formed(const struct nf_rec *r)
 	       r->flow.kind <= NFSHIM_KIND_OTHER;
 }
 
+/* All threads say it, once each; others speak of what concerns one. */
+static bool is_stage(const struct nf_rec *r)
+{
+	return one_of(both_report | source_report | dest_report, r->type) &&
+	       r->type != NF_REC_UNFINISHED && r->type != NF_REC_FAILED;
+}
+
 /* A move that this helper does not know (any more): its reports may be what a controller that
  * came back asks for, its data has no one to go to. */
 static void stray(struct nf_xfer *x, const struct nf_rec *r, const uint8_t *payload)
 {
+	unsigned threads = nf_shim_threads(x->shim);
+
 	if (r->type == NF_REC_UNFINISHED)
 		nf_event_unfinished(x, r);
+	else if (is_stage(r) && !nf_parts_heard(&x->strays, threads, &r, &payload))
+		return;
 	else if (one_of(both_report | source_report | dest_report, r->type))
 		nf_event_record(x, r, payload);
 	else if (!x->move.stray++)
@@ -70,6 +81,10 @@ static void report(struct nf_xfer *x, const struct nf_rec *r, const uint8_t *pay
 	struct nf_xmove *mv = &x->move;
 
 	nf_xmove_pause((enum nf_rec_type)r->type);
+	if (r->type == NF_REC_BEGUN)
+		mv->begun |= 1u << r->thread;
+	if (is_stage(r) && !nf_parts_heard(&mv->parts, nf_shim_threads(x->shim), &r, &payload))
+		return;
 	switch (r->type) {
 	case NF_REC_UNFINISHED:
 		nf_event_unfinished(x, r);
@@ -77,9 +92,6 @@ static void report(struct nf_xfer *x, const struct nf_rec *r, const uint8_t *pay
 	case NF_REC_OVER:
 		over(x, r, payload);
 		return;
-	case NF_REC_BEGUN:
-		mv->begun = true;
-		break;
 	case NF_REC_READY:
 		/* The controller must not go on from here, least of all to an NF that died since.
 		 */
@@ -110,15 +122,17 @@ int nf_xmove_record(struct nf_xfer *x, const struct nf_rec *r, const uint8_t *pa
 	bool src = mv->b.side == NF_SIDE_SRC;
 
 	if (r->type == NF_REC_LISTED || r->type == NF_REC_LIST_END) {
-		nf_event_listed(x, r);
+		if (r->type == NF_REC_LISTED ||
+		    nf_parts_heard(&x->list, nf_shim_threads(x->shim), &r, &payload))
+			nf_event_listed(x, r);
 		return 0;
 	}
 	if (!well_formed(r) || *nf_rec_name((enum nf_rec_type)r->type) == '?') {
 		snprintf(why, n, "type %u with fields out of range", r->type);
 		return -EPROTO;
 	}
-	if (!mv->active ||
-	    (r->move != mv->b.move && (!mv->begun || !one_of(source_data | dest_data, r->type)))) {
+	if (!mv->active || (r->move != mv->b.move && (!(mv->begun & 1u << r->thread) ||
+						      !one_of(source_data | dest_data, r->type)))) {
 		stray(x, r, payload);
 		return 0;
 	}

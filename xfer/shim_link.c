@@ -27,16 +27,23 @@
 
 enum state { DOWN, ASKED, UP };
 
+/* To one packet thread. */
+struct channel {
+	struct nf_ring *in, *out; /* NULL: there is none */
+	int bell;
+	struct nf_buffer orders; /* wait for room */
+	size_t in_flight;	 /* bytes pushed since the in ring was last seen empty */
+	size_t unrung;		 /* bytes pushed since the doorbell */
+};
+
 struct nf_shim_link {
 	struct nf_xfer *x;
 	struct sockaddr_un sa;
 	enum state state;
 	struct nf_conn *c;
-	struct nf_ring *in, *out;
-	int bell;
-	struct nf_buffer orders; /* wait for room */
-	size_t in_flight;	 /* bytes pushed since the in ring was last seen empty */
-	size_t unrung;		 /* bytes pushed since the doorbell */
+	struct channel place[NF_THREADS];   /* as in its status */
+	struct channel *thread[NF_THREADS]; /* those that are spoken to, by their captures */
+	unsigned threads;
 	struct nf_msg_status status;
 	uint64_t retry_us, delay_us, asked_us, hello_us;
 	bool told; /* the reason why there is no link was logged */
@@ -67,6 +74,18 @@ static void blank_status(struct nf_shim_link *s, const char *why)
 	snprintf(s->status.reason, sizeof(s->status.reason), "%s", why);
 }
 
+static void close_channel(struct channel *c)
+{
+	nf_ring_free(c->in);
+	nf_ring_free(c->out);
+	c->in = c->out = NULL;
+	if (c->bell >= 0)
+		close(c->bell);
+	c->bell = -1;
+	nf_buffer_clear(&c->orders);
+	c->in_flight = c->unrung = 0;
+}
+
 static void drop(struct nf_shim_link *s)
 {
 	if (s->c) {
@@ -74,14 +93,9 @@ static void drop(struct nf_shim_link *s)
 		nf_conn_free(s->c);
 		s->c = NULL;
 	}
-	nf_ring_free(s->in);
-	nf_ring_free(s->out);
-	s->in = s->out = NULL;
-	if (s->bell >= 0)
-		close(s->bell);
-	s->bell = -1;
-	nf_buffer_clear(&s->orders);
-	s->in_flight = s->unrung = 0;
+	for (unsigned i = 0; i < NF_THREADS; i++)
+		close_channel(&s->place[i]);
+	s->threads = 0;
 	s->state = DOWN;
 }
 
@@ -110,43 +124,112 @@ static void down(struct nf_shim_link *s, const char *why)
 
 /* ---- what the shim says ---- */
 
-static int attach(struct nf_shim_link *s, const int *fd)
-{
-	int err = nf_ring_attach(fd[0], &s->in);
+static unsigned poll_channel(struct nf_shim_link *s, struct channel *c, unsigned thread);
 
-	if (!err)
-		err = nf_ring_attach(fd[1], &s->out);
-	return err;
+/* What is in the ring of a thread, or of an NF, that ended was still said by it. */
+static void last_words(struct nf_shim_link *s, struct channel *c, unsigned thread)
+{
+	for (unsigned i = 0; i < LAST_POLLS && c->out && !nf_ring_empty(c->out); i++)
+		poll_channel(s, c, thread);
+}
+
+static void ended(struct nf_shim_link *s, struct channel *c)
+{
+	for (unsigned i = 0; i < s->threads; i++)
+		if (s->thread[i] == c) {
+			last_words(s, c, i);
+			nf_xmove_thread_gone(s->x, i);
+		}
+	if (s->state == UP)
+		close_channel(c);
+}
+
+static bool is_known(const struct nf_shim_link *s, unsigned place)
+{
+	static const uint8_t none[NF_THREADS];
+
+	if (!s->place[place].in)
+		return false;
+	/* Before its input has begun an NF has no packet thread; the first will have this place. */
+	return s->status.thread[place] || (!place && !memcmp(s->status.thread, none, sizeof(none)));
+}
+
+/* By their captures: which of them began first is a matter of luck. */
+void nf_shim_settle(struct nf_shim_link *s)
+{
+	const uint8_t *number = s->status.thread;
+	unsigned k;
+
+	if (s->x->move.active || s->state != UP)
+		return;
+	s->threads = 0;
+	for (unsigned i = 0; i < NF_THREADS; i++) {
+		if (!is_known(s, i))
+			continue;
+		for (k = s->threads++; k && number[i] < number[s->thread[k - 1] - s->place]; k--)
+			s->thread[k] = s->thread[k - 1];
+		s->thread[k] = &s->place[i];
+	}
+}
+
+unsigned nf_shim_threads(const struct nf_shim_link *s)
+{
+	return s->threads ? s->threads : 1;
+}
+
+/* The rings and the doorbell that came with a message. */
+static const char *attach(struct nf_shim_link *s, struct channel *c)
+{
+	int fd[3], n = nf_conn_take_fds(s->c, fd, 3);
+	const char *why = n == 3 ? NULL : "it sent no rings";
+
+	if (!why && (nf_ring_attach(fd[0], &c->in) || nf_ring_attach(fd[1], &c->out)))
+		why = "its rings are not usable";
+	for (int i = 0; i < n && (why || i < 2); i++)
+		close(fd[i]);
+	if (!why)
+		c->bell = fd[2];
+	return why;
 }
 
 static const char *take_hello(struct nf_shim_link *s, const struct nf_msg_hello *h)
 {
-	int fd[3], n = nf_conn_take_fds(s->c, fd, 3), err = -EPROTO;
 	const char *why = nf_msg_version_why("the shim", h->version);
 
 	if (!why && h->role != NF_ROLE_SHIM)
 		why = "what answers there is not a shim";
 	else if (!why && strcmp(h->name, s->x->name) != 0)
 		why = "the NF there has another name: give both the same (NFSHIM_NAME, --name)";
-	else if (!why && n != 3)
-		why = "it sent no rings";
 	if (!why)
-		err = attach(s, fd);
-	if (!why && err)
-		why = "its rings are not usable";
-	for (int i = 0; i < n && i < 2; i++)
-		close(fd[i]);
-	if (n == 3 && why)
-		close(fd[2]);
+		why = attach(s, &s->place[0]);
 	if (why)
 		return why;
-	s->bell = fd[2];
 	s->state = UP;
 	s->told = false;
 	s->delay_us = 0;
+	nf_shim_settle(s);
 	nf_info("linked to the NF at %s", s->sa.sun_path);
 	nf_shim_ask(s);
 	return NULL;
+}
+
+static const char *take_channel(struct nf_shim_link *s, struct channel *c)
+{
+	if (c->in) /* another thread has its place */
+		ended(s, c);
+	return s->state == UP ? attach(s, c) : NULL;
+}
+
+static void take_status(struct nf_shim_link *s, const struct nf_msg_status *st)
+{
+	struct nf_msg_status was = s->status;
+
+	s->status = *st;
+	for (unsigned i = 0; i < NF_THREADS; i++)
+		if (was.thread[i] && !st->thread[i] && s->place[i].in)
+			ended(s, &s->place[i]);
+	nf_shim_settle(s);
+	nf_ctrl_status(s->x->ctrl, &s->status);
 }
 
 static const char *take(struct nf_shim_link *s, const struct nf_msg *m)
@@ -159,21 +242,21 @@ static const char *take(struct nf_shim_link *s, const struct nf_msg *m)
 	}
 	if (s->state == ASKED && m->type == NF_MSG_HELLO)
 		return take_hello(s, &m->hello);
+	if (s->state == UP && m->type == NF_MSG_CHANNEL)
+		return take_channel(s, &s->place[m->channel]);
 	if (s->state != UP || m->type != NF_MSG_STATUS)
 		return "it sent something that a shim does not send";
-	s->status = m->status;
-	nf_ctrl_status(s->x->ctrl, &s->status);
+	take_status(s, &m->status);
 	return NULL;
 }
 
-/* What a dead shim left in its ring was still said by it. */
-static void last_words(struct nf_shim_link *s)
+static void all_last_words(struct nf_shim_link *s)
 {
 	if (s->state != UP)
 		return;
 	nf_xmove_shim_dying(s->x);
-	for (unsigned i = 0; i < LAST_POLLS && s->out && !nf_ring_empty(s->out); i++)
-		nf_shim_poll(s);
+	for (unsigned i = 0; i < s->threads; i++)
+		last_words(s, s->thread[i], i);
 }
 
 static void on_socket(void *arg, uint32_t events)
@@ -190,17 +273,17 @@ static void on_socket(void *arg, uint32_t events)
 	}
 	rc = nf_conn_fill(s->c);
 	if (rc) {
-		last_words(s);
+		all_last_words(s);
 		if (s->c)
 			down(s, rc == -EPIPE ? "the NF ended" : strerror(-rc));
 		nf_xfer_turn(s->x);
 		return;
 	}
-	while (!why && (rc = nf_conn_next(s->c, &m)) > 0)
+	while (!why && s->c && (rc = nf_conn_next(s->c, &m)) > 0)
 		why = take(s, &m);
 	if (rc < 0)
 		why = "it sent a malformed message";
-	if (why)
+	if (why && s->c)
 		down(s, why);
 	nf_xfer_turn(s->x);
 }
@@ -272,14 +355,16 @@ int nf_shim_new(struct nf_xfer *x, const char *path, struct nf_shim_link **out)
 	if (!s)
 		return -ENOMEM;
 	s->x = x;
-	s->bell = -1;
+	for (unsigned i = 0; i < NF_THREADS; i++) {
+		s->place[i].bell = -1;
+		nf_buffer_init(&s->place[i].orders, 0, 0);
+	}
 	s->sa.sun_family = AF_UNIX;
 	if (strlen(path) >= sizeof(s->sa.sun_path)) {
 		free(s);
 		return -ENAMETOOLONG;
 	}
 	strcpy(s->sa.sun_path, path);
-	nf_buffer_init(&s->orders, 0, 0);
 	blank_status(s, "not connected yet");
 	*out = s;
 	return 0;
@@ -319,71 +404,88 @@ void nf_shim_tick(struct nf_shim_link *s)
 
 /* ---- rings ---- */
 
-static void ring_bell(struct nf_shim_link *s)
+static void ring_bell(struct channel *c)
 {
 	uint64_t one = 1;
 
-	if (s->unrung && write(s->bell, &one, sizeof(one)) < 0 && errno != EAGAIN)
+	if (c->unrung && write(c->bell, &one, sizeof(one)) < 0 && errno != EAGAIN)
 		nf_warn("cannot ring the NF's doorbell: %s", strerror(errno));
-	s->unrung = 0;
+	c->unrung = 0;
 }
 
-static int push(struct nf_shim_link *s, const struct nf_rec *r, const uint8_t *payload)
+static int push(struct channel *c, const struct nf_rec *r, const uint8_t *payload)
 {
-	struct nf_rec *slot = nf_ring_reserve(s->in, r->len);
+	struct nf_rec *slot = nf_ring_reserve(c->in, r->len);
 
 	if (!slot)
 		return -ENOBUFS;
 	*slot = *r;
 	if (nf_rec_payload(r))
 		memcpy(slot + 1, payload, nf_rec_payload(r));
-	nf_ring_commit(s->in, slot);
-	s->in_flight += r->len;
-	s->unrung += r->len;
-	if (s->unrung >= DOORBELL_BYTES)
-		ring_bell(s);
+	nf_ring_commit(c->in, slot);
+	c->in_flight += r->len;
+	c->unrung += r->len;
+	if (c->unrung >= DOORBELL_BYTES)
+		ring_bell(c);
 	return 0;
 }
 
 int nf_shim_push(struct nf_shim_link *s, const struct nf_rec *r, const uint8_t *payload)
 {
-	if (s->state != UP)
+	struct channel *c = r->thread < s->threads ? s->thread[r->thread] : NULL;
+
+	if (s->state != UP || !c || !c->in)
 		return -ENOTCONN;
-	if (!nf_buffer_empty(&s->orders))
+	if (!nf_buffer_empty(&c->orders))
 		return -ENOBUFS;
-	if (s->in_flight >= NF_SHIM_WINDOW) {
-		nf_ring_room(s->in); /* has a fresh look at the consumer's place */
-		if (!nf_ring_empty(s->in))
+	if (c->in_flight >= NF_SHIM_WINDOW) {
+		nf_ring_room(c->in); /* has a fresh look at the consumer's place */
+		if (!nf_ring_empty(c->in))
 			return -ENOBUFS;
-		s->in_flight = 0;
+		c->in_flight = 0;
 	}
-	return push(s, r, payload);
+	return push(c, r, payload);
 }
 
 int nf_shim_order(struct nf_shim_link *s, const struct nf_rec *r, const uint8_t *payload)
 {
+	int err = 0;
+
 	if (s->state != UP)
 		return -ENOTCONN;
-	if (nf_buffer_empty(&s->orders) && push(s, r, payload) == 0)
-		return 0;
-	return nf_buffer_put(&s->orders, r, payload);
+	for (unsigned i = 0; i < s->threads && !err; i++) {
+		struct channel *c = s->thread[i];
+
+		if (c->in && (!nf_buffer_empty(&c->orders) || push(c, r, payload)))
+			err = nf_buffer_put(&c->orders, r, payload);
+	}
+	return err;
 }
 
-void nf_shim_flush(struct nf_shim_link *s)
+static void flush(struct channel *c)
 {
 	const struct nf_rec *r;
 	const uint8_t *payload;
 
-	if (s->state != UP)
+	if (!c->in)
 		return;
-	while ((r = nf_buffer_head(&s->orders, &payload)) && push(s, r, payload) == 0)
-		nf_buffer_pop(&s->orders);
-	ring_bell(s);
+	while ((r = nf_buffer_head(&c->orders, &payload)) && push(c, r, payload) == 0)
+		nf_buffer_pop(&c->orders);
+	ring_bell(c);
+}
+
+void nf_shim_flush(struct nf_shim_link *s)
+{
+	for (unsigned i = 0; i < s->threads && s->state == UP; i++)
+		flush(s->thread[i]);
 }
 
 bool nf_shim_waits(const struct nf_shim_link *s)
 {
-	return !nf_buffer_empty(&s->orders);
+	for (unsigned i = 0; i < s->threads; i++)
+		if (!nf_buffer_empty(&s->thread[i]->orders))
+			return true;
+	return false;
 }
 
 /* The shim broke the rules: its link is of no use any more. */
@@ -397,7 +499,7 @@ static void broken(struct nf_shim_link *s, const char *why)
 	down(s, text);
 }
 
-unsigned nf_shim_poll(struct nf_shim_link *s)
+static unsigned poll_channel(struct nf_shim_link *s, struct channel *c, unsigned thread)
 {
 	char why[256] = "it breaks the layout of the ring";
 	const struct nf_rec *r;
@@ -406,8 +508,9 @@ unsigned nf_shim_poll(struct nf_shim_link *s)
 	unsigned n = 0;
 	int err = 0;
 
-	while (n < BATCH && s->state == UP && nf_xmove_takes(s->x)) {
-		r = nf_ring_peek(s->out, &hdr, &payload, &err);
+	while (n < BATCH && s->state == UP && c->out && nf_xmove_takes(s->x)) {
+		r = nf_ring_peek(c->out, &hdr, &payload, &err);
+		hdr.thread = thread;
 		if (r)
 			err = nf_xmove_record(s->x, r, payload, why, sizeof(why));
 		if (err) {
@@ -416,8 +519,17 @@ unsigned nf_shim_poll(struct nf_shim_link *s)
 		}
 		if (!r)
 			break;
-		nf_ring_next(s->out);
+		nf_ring_next(c->out);
 		n++;
 	}
+	return n;
+}
+
+unsigned nf_shim_poll(struct nf_shim_link *s)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < s->threads && s->state == UP; i++)
+		n += poll_channel(s, s->thread[i], i);
 	return n;
 }

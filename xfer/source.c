@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The source's side of a move: dial the destination's helper, then out ring
- * to stream, and DONE back.
+ * to stream, and DONE and REEXP back.
  *
  * Until PREPARE a stream that is full is answered by leaving the out ring
- * alone: the shim meets a full ring and the move fails without harm. From
+ * alone: the shim meets a full ring and exports what it could not clone again. From
  * PREPARE on nothing may be lost: what the stream does not take goes to the
  * reserve. The reserve is bounded until the route has changed; a bound that is
  * met is told to the controller, which aborts. The spill goes on meanwhile:
@@ -71,12 +71,12 @@ static int on_message(struct nf_xfer *x, const struct nf_msg *m)
 		return agreed(x, m);
 	if (m->type == NF_MSG_REFUSED)
 		return peer_gave_up(x, m->text);
-	if (m->type != NF_MSG_RECORD || r->type != NF_REC_DONE || r->move != mv->b.move ||
-	    nf_rec_payload(r)) {
+	if (m->type != NF_MSG_RECORD || (r->type != NF_REC_DONE && r->type != NF_REC_REEXP) ||
+	    r->move != mv->b.move || nf_rec_payload(r) || r->thread >= nf_shim_threads(x->shim)) {
 		nf_xmove_bad_peer(x, "sent something that a destination does not send");
 		return 1;
 	}
-	nf_xmove_pause(NF_REC_DONE);
+	nf_xmove_pause((enum nf_rec_type)r->type);
 	if (nf_shim_push(x->shim, r, NULL) != -ENOBUFS)
 		return 0;
 	if (nf_buffer_put(&mv->waiting, r, NULL)) {
@@ -115,6 +115,7 @@ static void on_dialed(void *arg, uint32_t events)
 	(void)events;
 	getsockopt(nf_conn_fd(c), SOL_SOCKET, SO_ERROR, &err, &n);
 	strcpy(m.hello.name, x->name);
+	m.hello.others = nf_shim_threads(x->shim) - 1;
 	m.hello.move = mv->b.move;
 	memcpy(m.hello.token, mv->b.token, sizeof(m.hello.token));
 	if (!err)

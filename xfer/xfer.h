@@ -43,6 +43,8 @@ struct nf_xfer {
 	struct nf_listener *listener;
 	struct nf_injector *inject; /* NULL: no device for it */
 	struct nf_xmove move;
+	struct nf_parts strays; /* reports of a move that is not (any more) this helper's */
+	struct nf_parts list;
 	uint64_t fast_until_us; /* an answer of the shim is awaited */
 };
 

@@ -19,6 +19,8 @@ void add_live_jump_cases(TCase *t);
 void add_unfit_cases(TCase *t);
 void add_live_unfit_cases(TCase *t);
 void add_veth_mark_cases(TCase *t);
+void add_threads_cases(TCase *t);
+void add_socket_cases(TCase *t);
 
 /* A loop test of @n cases, test i is case i % n: @some of them, from one that $NFSHIM_SEED draws
  * on; all with $NFSHIM_FULL=1. */

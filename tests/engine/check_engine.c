@@ -45,6 +45,8 @@ int main(int argc, char **argv)
 		add_case(s, "live unfit", add_live_unfit_cases);
 		add_case(s, "live jump", add_live_jump_cases);
 		add_case(s, "veth marks", add_veth_mark_cases);
+		add_case(s, "threads", add_threads_cases);
+		add_case(s, "socket", add_socket_cases);
 	} else {
 		printf("without live captures: they need root\n");
 	}

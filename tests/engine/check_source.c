@@ -81,8 +81,73 @@ START_TEST(flows_freed_before_the_walk)
 }
 END_TEST
 
+static void state_again(unsigned flow, uint32_t epoch, uint64_t version)
+{
+	const struct stage_rec *g = expect(NF_REC_STATE);
+
+	ck_assert_int_eq(play_flow(&g->rec.flow), (int)flow);
+	ck_assert_uint_eq(g->rec.epoch, epoch);
+	ck_assert_uint_eq(g->rec.version, version);
+	ck_assert_uint_eq(g->rec.flags, 0);
+}
+
+/* The destination dropped clones, of one flow once, of another twice: their state comes again, with
+ * all that happened since; what it asks for of an epoch that is over, or of a flow that nobody
+ * knows, does not. A flow that has ended meanwhile is gone there as well. */
+START_TEST(exported_again)
+{
+	struct nf_rec_stats st;
+	unsigned mark;
+
+	trace_rounds(5, 3);
+	trace("2f");
+	trace_rounds(5, 2);
+	mark = trace_len();
+	trace("MARK 0");
+	nf_start("loop", -1, "0,9,16,26,27", NULL);
+	nf_reaches(0);
+	helper_up();
+	send_begin(NF_REC_BEGIN_SRC, NULL);
+	expect(NF_REC_BEGUN);
+	expect(NF_REC_EXPORTED);
+	nf_goes_on(0);
+	nf_reaches(9);
+	send_of_epoch(NF_REC_REEXP, 1, 0);
+	state_again(1, 1, 3);
+	send_of_epoch(NF_REC_REEXP, 1, 0);
+	send_of_epoch(NF_REC_REEXP, 7, 0);
+	send_of_epoch(NF_REC_REEXP, 0, 1);
+	nf_goes_on(9);
+	nf_reaches(16);
+	send_of_epoch(NF_REC_REEXP, 1, 1);
+	state_again(1, 2, 5);
+	send_of_epoch(NF_REC_REEXP, 2, 0);
+	ck_assert_uint_eq(expect(NF_REC_STATE)->rec.flags, NF_REC_GONE);
+	nf_goes_on(16);
+	send_order(NF_REC_PREPARE);
+	nf_reaches(mark);
+	expect(NF_REC_BARRIER);
+	nf_goes_on(mark);
+	expect(NF_REC_FINALL);
+	send_of_epoch(NF_REC_DONE, 0, 0);
+	send_of_epoch(NF_REC_DONE, 1, 2);
+	send_of_epoch(NF_REC_DONE, 2, 1);
+	st = expect_stats(NF_REC_RELEASED);
+	ck_assert_uint_eq(st.again, 2);
+	ck_assert_uint_eq(st.discarded, 3);
+	ck_assert_uint_eq(st.gaps, 0);
+	expect(NF_REC_OVER);
+	copies_are_exact(3);
+	nf_goes_on(mark + 1);
+	nf_ends();
+	all_given(0, trace_len() - 1);
+	output_is_whole();
+}
+END_TEST
+
 void add_source_cases(TCase *t)
 {
 	tcase_add_test(t, helper_dies_in_a_packet);
+	tcase_add_test(t, exported_again);
 	tcase_add_loop_test(t, flows_freed_before_the_walk, 0, 5);
 }

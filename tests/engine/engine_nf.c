@@ -7,13 +7,19 @@
  *
  * READER: loop, dispatch, next, next_ex; after a wait: poll (then pcap_dispatch), select
  * (pcap_next), epoll (pcap_next_ex), the last three from live:INTERFACE,INTERFACE too. next: CNT
- * packets by pcap_dispatch first. $PLAY_FILTER: the filter of all captures.
+ * packets by pcap_dispatch first. $PLAY_FILTER: the filter of all captures. threads: one for each
+ * of two interfaces, with a state of its own; CNT 1: the second begins when a packet says so; CNT
+ * 2: its capture is in a fanout group; CNT 3: it lets no UDP in; CNT 4: they print to one stream;
+ * CNT 5: one that has left a packet waits for play->go.
+ *
+ * READER may also be one of socket_nf.h, with live: only.
  *
  * Its output is a line for each packet, which the shim must drop for clones.
  */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if_packet.h>
 #include <linux/io_uring.h>
 #include <pcap/pcap.h>
 #include <poll.h>
@@ -26,6 +32,7 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/select.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -33,25 +40,35 @@
 #include "nfshim.h"
 #include "play.h"
 #include "raw.h"
+#include "socket_nf.h"
 
 #define LONGEST_S 120
 
 static struct play *play;
-static struct play_state state[PLAY_FLOWS];
+static __thread struct play_state state[PLAY_FLOWS];
 static struct nfshim_hooks hooks;
-static pcap_t *handle, *handles[2]; /* the one that is read now; all */
-static bool quit;
-static sigjmp_buf landing;
-static char left_line[32]; /* what is still to be written when it is out of the callback */
+static __thread pcap_t *handle; /* that is read now */
+static pcap_t *handles[2];
+static int fds[2], nfds; /* packet sockets, instead of handles */
+static __thread bool quit;
+static pthread_t second;
+static bool by_stdio, lingers;
+static const char *socket_kind;
+static __thread sigjmp_buf landing;
+static __thread char left_line[32]; /* what is still to be written when it is out of the callback */
 
 static void note(enum play_event event, unsigned flow, int64_t n)
 {
-	uint32_t i = atomic_load_explicit(&play->used, memory_order_relaxed);
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	uint32_t i;
 
+	pthread_mutex_lock(&lock);
+	i = atomic_load_explicit(&play->used, memory_order_relaxed);
 	if (i == PLAY_ENTRIES)
 		abort();
 	play->diary[i] = (struct play_entry){(uint8_t)event, (uint8_t)flow, n};
 	atomic_store_explicit(&play->used, i + 1, memory_order_release);
+	pthread_mutex_unlock(&lock);
 }
 
 /* ---- state hooks ---- */
@@ -131,6 +148,11 @@ static void received(void)
 {
 	struct pcap_stat st = {0};
 
+	if (nfds) {
+		note(PLAY_RECEIVED, 0, socket_received(fds[0]));
+		note(PLAY_FILTER, 0, socket_filter(fds[0]));
+		return;
+	}
 	pcap_stats(handle, &st);
 	note(PLAY_RECEIVED, 0, st.ps_recv);
 }
@@ -140,9 +162,21 @@ static void *read_once(void *unused)
 	char err[PCAP_ERRBUF_SIZE];
 
 	(void)unused;
+	if (nfds) {
+		recv(fds[1], NULL, 0, MSG_DONTWAIT);
+		return NULL;
+	}
 	pcap_setnonblock(handles[1], 1, err);
 	pcap_dispatch(handles[1], 1, NULL, NULL);
 	return NULL;
+}
+
+static void *read_second(void *unused);
+
+static void begin_second(void)
+{
+	if (pthread_create(&second, NULL, read_second, NULL))
+		abort();
 }
 
 static void on_other(u_char *user, const struct pcap_pkthdr *h, const u_char *data)
@@ -183,17 +217,28 @@ static void escape(void)
 		abort();
 }
 
+static void stall(void)
+{
+	while (!atomic_load(&play->go))
+		usleep(200);
+}
+
 static void obey(enum play_what what)
 {
 	switch (what) {
+	case PLAY_BEGIN:
+		begin_second();
+		break;
+	case PLAY_EXIT:
+		pthread_exit(NULL);
 	case PLAY_WAIT:
-		while (!atomic_load(&play->go))
-			usleep(200);
+		stall();
 		break;
 	case PLAY_QUIT:
 		received();
 		quit = true;
-		pcap_breakloop(handle);
+		if (handle)
+			pcap_breakloop(handle);
 		break;
 	case PLAY_THREAD:
 		in_a_thread(read_once);
@@ -240,6 +285,8 @@ static void jump(enum play_what what, const char *line)
 static void landed(void)
 {
 	note(PLAY_LANDED, 0, nfshim_reprocessing && nfshim_reprocessing());
+	if (lingers)
+		stall();
 	put_line(left_line);
 }
 
@@ -248,6 +295,19 @@ static void on_signal(int sig)
 	(void)sig;
 	*left_line = 0;
 	siglongjmp(landing, 1);
+}
+
+/* Without a call, as long as there is room. */
+static void print(const char *line, bool by_call)
+{
+	if (by_call) {
+		fputs(line, stdout);
+		return;
+	}
+	flockfile(stdout);
+	while (*line)
+		putc_unlocked(*line++, stdout);
+	funlockfile(stdout);
 }
 
 static void work(const struct pcap_pkthdr *h, const u_char *data)
@@ -260,16 +320,23 @@ static void work(const struct pcap_pkthdr *h, const u_char *data)
 
 	if (!play_read(data, h->caplen, &flow, &number, &what))
 		return;
+	if (nfds)
+		note(PLAY_TIME, flow, h->ts.tv_sec);
 	note(again ? PLAY_CLONE : PLAY_PACKET, flow, number);
 	if (again)
 		note(PLAY_STAMP, flow, h->ts.tv_sec * INT64_C(1000000) + h->ts.tv_usec);
 	if (!again)
 		obey(what);
+	else if (what == PLAY_STALL)
+		stall();
 	play_apply(&state[flow], number, what);
 	snprintf(line, sizeof(line), "%u %u\n", flow, number);
 	if (what == PLAY_JUMP || what == PLAY_THROW)
 		jump(what, line);
-	put_line(line);
+	if (by_stdio)
+		print(line, what == PLAY_CALL);
+	else
+		put_line(line);
 }
 
 static void on_packet(u_char *user, const struct pcap_pkthdr *h, const u_char *data)
@@ -462,11 +529,75 @@ static void set_filter(pcap_t *p)
 	pcap_freecode(&prog);
 }
 
-static void open_input(char *where)
+static void *read_second(void *unused)
+{
+	(void)unused;
+	handle = handles[1];
+	while (call(loop, -1) == 1)
+		;
+	return NULL;
+}
+
+static void join_fanout(pcap_t *p)
+{
+	int group = getpid() & 0xffff;
+
+	if (setsockopt(pcap_fileno(p), SOL_PACKET, PACKET_FANOUT, &group, sizeof(group)))
+		abort();
+}
+
+static void filter_second(void)
+{
+	struct bpf_program prog;
+
+	if (pcap_compile(handles[1], &prog, "not udp", 1, PCAP_NETMASK_UNKNOWN) ||
+	    pcap_setfilter(handles[1], &prog))
+		abort();
+	pcap_freecode(&prog);
+}
+
+static void read_by_threads(int cnt)
+{
+	if (cnt == 2)
+		join_fanout(handles[1]);
+	by_stdio = cnt == 4;
+	lingers = cnt == 5;
+	if (cnt == 3)
+		filter_second();
+	if (cnt != 1)
+		begin_second();
+	while (call(loop, -1) == 1)
+		;
+	pthread_join(second, NULL);
+}
+
+static int read_socket(int unused)
+{
+	int n;
+
+	note(PLAY_READS, 0, socket_next(socket_kind, fds, nfds, on_packet, &n));
+	if (n)
+		note(PLAY_WAITED, 0, n);
+	return unused;
+}
+
+static void read_sockets(const char *reader)
+{
+	socket_kind = reader;
+	while (!quit)
+		call(read_socket, 0);
+}
+
+static void open_input(const char *reader, char *where)
 {
 	char err[PCAP_ERRBUF_SIZE] = "";
 	int n = 0;
 
+	if (socket_reader(reader)) {
+		for (char *dev = strtok(where + 5, ","); dev && nfds < 2; dev = strtok(NULL, ","))
+			fds[nfds++] = socket_open(reader, dev);
+		return;
+	}
 	if (strncmp(where, "live:", 5)) {
 		handles[n++] = pcap_open_offline(where, err);
 	} else {
@@ -513,12 +644,15 @@ int main(int argc, char **argv)
 				      .has = has,
 				      .get = get,
 				      .put = put,
-				      .del = del};
+				      .del = del,
+				      .threads = !strcmp(argv[2], "threads")};
 	if (nfshim_register)
 		note(PLAY_REGISTERED, 0, nfshim_register(&hooks, NULL));
 	signal(SIGUSR1, on_signal);
-	open_input(argv[4]);
-	if (!strcmp(argv[2], "loop"))
+	open_input(argv[2], argv[4]);
+	if (nfds)
+		read_sockets(argv[2]);
+	else if (!strcmp(argv[2], "loop"))
 		read_by_loop(cnt);
 	else if (!strcmp(argv[2], "dispatch"))
 		read_by_dispatch(cnt);
@@ -530,6 +664,8 @@ int main(int argc, char **argv)
 		read_after(wait_by_select);
 	else if (!strcmp(argv[2], "epoll"))
 		read_after(wait_by_epoll);
+	else if (!strcmp(argv[2], "threads"))
+		read_by_threads(cnt);
 	else if (!strcmp(argv[2], "turns"))
 		read_in_turns();
 	else

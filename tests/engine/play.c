@@ -36,6 +36,15 @@ static void put16(uint8_t *at, unsigned v)
 	at[1] = (uint8_t)v;
 }
 
+static unsigned checksum(const uint8_t *ip)
+{
+	unsigned sum = 0;
+
+	for (int i = 0; i < 20; i += 2)
+		sum += (unsigned)(ip[i] << 8 | ip[i + 1]);
+	return ~(sum + (sum >> 16));
+}
+
 void play_frame(uint8_t *frame, unsigned flow, uint32_t number, enum play_what what)
 {
 	const uint8_t head[] = {2,  0, 0,  0, 0, 1, 2, 0,  0,  0, 0, 2,	 8, 0, 0x45,
@@ -44,6 +53,7 @@ void play_frame(uint8_t *frame, unsigned flow, uint32_t number, enum play_what w
 
 	memset(frame, 0, PLAY_FRAME);
 	memcpy(frame, head, sizeof(head));
+	put16(frame + 24, checksum(frame + 14));
 	put16(frame + 34, PORT + flow);
 	put16(frame + 36, SERVICE);
 	put16(frame + 38, 26);

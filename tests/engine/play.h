@@ -28,6 +28,10 @@ enum play_what {
 	PLAY_SIGNAL = 's',   /* raise a signal whose handler leaves the input call */
 	PLAY_ESCAPE = 'e',   /* set up output that passes by the shim */
 	PLAY_NEST = 'n',     /* read the second capture inside the callback, once */
+	PLAY_STALL = 'l',    /* of a clone: wait for play->go in the middle of it */
+	PLAY_CALL = 'p',     /* print it by a call, not character by character */
+	PLAY_BEGIN = 'm',    /* the second packet thread begins */
+	PLAY_EXIT = 'd',     /* this packet thread ends at once */
 	PLAY_THREAD = 't',   /* another thread reads the second capture, once */
 	PLAY_OTHER = 'o',    /* another thread reads one packet of the second capture */
 	PLAY_QUIT = 'q',     /* pcap_stats, pcap_breakloop, and end */
@@ -48,6 +52,8 @@ enum play_event {
 	PLAY_RECEIVED,	 /* n: ps_recv */
 	PLAY_LANDED,	 /* out of a callback; n: is the window open? */
 	PLAY_REGISTERED, /* n: what nfshim_register returned */
+	PLAY_TIME,	 /* n: seconds, of the packet noted next; from sockets only */
+	PLAY_FILTER,	 /* n: instructions of the filter of its socket */
 	PLAY_STATE,	 /* at the end of the input, each flow: n is its hash */
 };
 

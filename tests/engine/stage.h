@@ -17,7 +17,7 @@
 
 /* A record that the shim sent. */
 struct stage_rec {
-	struct nf_rec rec;
+	struct nf_rec rec; /* with the thread that sent it */
 	uint8_t *payload;
 };
 
@@ -40,6 +40,7 @@ void trace(const char *words);
 void trace_rounds(unsigned rounds, unsigned flows); /* 0 1 2 … 0 1 2 … */
 unsigned trace_len(void);
 void trace_send(const char *interface);
+void trace_send_from(const char *interface, unsigned first);
 void trace_send_longer(const char *interface, size_t more); /* bytes behind each packet */
 void frame_send(const char *interface, const uint8_t *frame, size_t len);
 
@@ -51,7 +52,9 @@ void nf_waits_in(unsigned packet); /* a PLAY_WAIT packet: in the NF's callback *
 void nf_gets(unsigned packets);	   /* at least so many, all in all */
 void nf_gets_clones(unsigned clones);
 void nf_has_seen(unsigned packets); /* given, held or kept back */
-void nf_ends(void);		    /* by itself, with exit code 0 */
+void nf_lands(unsigned times);	    /* out of packets */
+void nf_is_sent(int sig);
+void nf_ends(void); /* by itself, with exit code 0 */
 
 void helper_up(void);
 /* The connection ends, as when the helper dies; the shim has seen it, its packet thread maybe not.
@@ -60,16 +63,24 @@ void helper_dies(void);
 void helper_gone(void); /* the same, but the shim may not have noticed yet */
 /* Another helper asks to be let in; the sentence it is refused with. */
 const char *helper_refused(void);
+/* The NF has so many packet threads; records are for and from that of the first capture now, */
+void helper_has_threads(unsigned n);
+/* ... of capture @thread. */
+void helper_speaks_to(unsigned thread);
+unsigned helper_speaks_to_now(void);
 void helper_waits_for_idle(void); /* the shim's status says that it takes part in no move */
 
 struct nf_rec_begin stage_options(void);
 void send_begin(enum nf_rec_type t, const struct nf_rec_begin *opt);
 void send_order(enum nf_rec_type t);
 void send_flow(enum nf_rec_type t, unsigned flow, uint64_t version);
+void send_of_epoch(enum nf_rec_type t, unsigned flow, uint32_t epoch);
 void send_state(unsigned flow, uint64_t version, uint64_t count);
 /* Packet @number of @flow (a number that no packet of the trace has), in the name of @named. */
 void send_clone(unsigned flow, uint64_t version, uint32_t number, unsigned named);
-/* The same, from the source's capture of that number. */
+/* The same, and the packet says what to do with it. */
+void send_what(enum play_what what, unsigned flow, uint64_t version, uint32_t number);
+/* A clone from the source's capture of that number. */
 void send_clone_of(unsigned capture, unsigned flow, uint64_t version, uint32_t number);
 /* The place in the order of a clone that comes as a frame of that number. */
 void send_place(unsigned capture, unsigned flow, uint64_t version, uint64_t seq);

@@ -7,6 +7,7 @@
 /* What a destination makes of STATE, CLONE and FIN. */
 struct copy {
 	bool exported, fin;
+	uint32_t epoch;
 	uint64_t version;
 	struct play_state state;
 };
@@ -18,10 +19,26 @@ static void apply_clone(struct copy *c, const struct stage_rec *g)
 	unsigned flow;
 
 	ck_assert(!c->fin);
+	ck_assert_uint_eq(g->rec.epoch, c->epoch);
 	ck_assert_uint_eq(g->rec.version, c->version + 1);
 	ck_assert(play_read(g->payload, nf_rec_payload(&g->rec), &flow, &number, &what));
 	play_apply(&c->state, number, what);
 	c->version++;
+}
+
+static void apply_state(struct copy *c, const struct stage_rec *g)
+{
+	if (g->rec.epoch)
+		ck_assert_uint_eq(g->rec.epoch, c->epoch + 1);
+	else
+		ck_assert(!c->exported && c->version == 0);
+	c->exported = true;
+	c->epoch = g->rec.epoch;
+	c->version = g->rec.version;
+	memset(&c->state, 0, sizeof(c->state));
+	ck_assert_int_eq(!(g->rec.flags & NF_REC_GONE),
+			 nf_rec_payload(&g->rec) == sizeof(c->state));
+	memcpy(&c->state, g->payload, nf_rec_payload(&g->rec));
 }
 
 static void apply(struct copy *copies, const struct stage_rec *g)
@@ -31,16 +48,14 @@ static void apply(struct copy *copies, const struct stage_rec *g)
 
 	switch (g->rec.type) {
 	case NF_REC_STATE:
-		ck_assert(!c->exported && c->version == 0);
-		c->exported = true;
-		c->version = g->rec.version;
-		memcpy(&c->state, g->payload, sizeof(c->state));
+		apply_state(c, g);
 		break;
 	case NF_REC_CLONE:
 		apply_clone(c, g);
 		break;
 	case NF_REC_FIN:
 		ck_assert(!c->fin);
+		ck_assert_uint_eq(g->rec.epoch, c->epoch);
 		c->fin = true;
 		if (g->rec.version != c->version)
 			ck_abort_msg("flow %d: FIN of version %d, but the last update was %d", flow,

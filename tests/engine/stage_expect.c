@@ -18,6 +18,7 @@ static const struct stage_rec *take(void)
 	}
 	ck_assert_uint_lt(stage_ngot, GOT_MAX);
 	g->rec = hdr;
+	g->rec.thread = helper_speaks_to_now();
 	g->payload = calloc(1, nf_rec_payload(&hdr) + 1);
 	ck_assert_ptr_nonnull(g->payload);
 	memcpy(g->payload, payload, nf_rec_payload(&hdr));

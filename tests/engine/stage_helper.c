@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 static struct nf_msg msg;
+static struct client rings[NF_THREADS]; /* of each packet thread */
+static unsigned place, speaks_to;	/* that of the rings in use, and its thread */
 
 /* NULL, or why not. */
 static const char *try_link(void)
@@ -19,6 +21,7 @@ static const char *try_link(void)
 	err = client_hello(helper.conn, NF_PROTO_VERSION, NF_ROLE_HELPER, "nf", &msg, PATIENCE_MS);
 	if (!err && msg.type == NF_MSG_HELLO) {
 		ck_assert_int_eq(client_take_rings(&helper), 0);
+		place = speaks_to = 0;
 		return NULL;
 	}
 	nf_conn_free(helper.conn);
@@ -46,7 +49,60 @@ static void ask(void)
 
 	ck_assert_int_eq(nf_conn_send(helper.conn, &m), 0);
 	ck_assert_int_eq(nf_conn_recv_wait(helper.conn, &msg, PATIENCE_MS), 0);
+	while (msg.type == NF_MSG_CHANNEL) {
+		rings[msg.channel].conn = helper.conn;
+		ck_assert_int_eq(client_take_rings(&rings[msg.channel]), 0);
+		ck_assert_int_eq(nf_conn_recv_wait(helper.conn, &msg, PATIENCE_MS), 0);
+	}
 	ck_assert_int_eq(msg.type, NF_MSG_STATUS);
+}
+
+/* Which place a thread has is a matter of luck: which of them began first. */
+static int place_of(unsigned thread)
+{
+	for (int i = 0; i < NF_THREADS; i++)
+		if (msg.status.thread[i] == thread + 1)
+			return i;
+	return -1;
+}
+
+void helper_speaks_to(unsigned thread)
+{
+	int to = place_of(thread);
+
+	ck_assert_int_ge(to, 0);
+	rings[place] = helper;
+	helper = rings[to];
+	place = (unsigned)to;
+	speaks_to = thread;
+}
+
+unsigned helper_speaks_to_now(void)
+{
+	return speaks_to;
+}
+
+static bool has_threads(unsigned n)
+{
+	int at;
+
+	for (unsigned i = 0; i < n; i++) {
+		at = place_of(i);
+		if (at < 0 || (at != (int)place && !rings[at].in))
+			return false;
+	}
+	return true;
+}
+
+void helper_has_threads(unsigned n)
+{
+	long end = now_ms() + PATIENCE_MS;
+
+	do {
+		nf_step(end, "packet threads", n);
+		ask();
+	} while (!has_threads(n));
+	helper_speaks_to(0);
 }
 
 /* The hello is answered a moment before the packet thread can see the rings, a question is not. */

@@ -92,6 +92,11 @@ void nf_step(long end, const char *what, unsigned n)
 		usleep(500);
 }
 
+void nf_is_sent(int sig)
+{
+	ck_assert_int_eq(kill(nf, sig), 0);
+}
+
 void nf_reaches(unsigned packet)
 {
 	long end = now_ms() + PATIENCE_MS;
@@ -134,6 +139,11 @@ void nf_gets(unsigned packets)
 void nf_gets_clones(unsigned clones)
 {
 	wait_for(PLAY_CLONE, clones);
+}
+
+void nf_lands(unsigned times)
+{
+	wait_for(PLAY_LANDED, times);
 }
 
 void nf_ends(void)

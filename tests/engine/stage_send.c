@@ -26,6 +26,7 @@ void send_order(enum nf_rec_type t)
 	ck_assert_int_eq(client_order(&helper, t, STAGE_MOVE), 0);
 }
 
+static uint32_t of_epoch;  /* what send_reexp says */
 static uint8_t of_capture; /* that the next records name */
 
 static void send_rec(enum nf_rec_type t, unsigned flow, uint64_t version, const void *payload,
@@ -37,6 +38,7 @@ static void send_rec(enum nf_rec_type t, unsigned flow, uint64_t version, const 
 			   .capture = of_capture,
 			   .move = STAGE_MOVE,
 			   .version = version,
+			   .epoch = of_epoch,
 			   .wirelen = (uint32_t)n,
 			   .sec = 5,
 			   .flow = play_key(flow)};
@@ -47,6 +49,13 @@ static void send_rec(enum nf_rec_type t, unsigned flow, uint64_t version, const 
 void send_flow(enum nf_rec_type t, unsigned flow, uint64_t version)
 {
 	send_rec(t, flow, version, NULL, 0);
+}
+
+void send_of_epoch(enum nf_rec_type t, unsigned flow, uint32_t epoch)
+{
+	of_epoch = epoch;
+	send_rec(t, flow, 0, NULL, 0);
+	of_epoch = 0;
 }
 
 void send_state(unsigned flow, uint64_t version, uint64_t count)
@@ -62,6 +71,14 @@ void send_clone(unsigned flow, uint64_t version, uint32_t number, unsigned named
 
 	play_frame(frame, flow, number, PLAY_COUNT);
 	send_rec(NF_REC_CLONE, named, version, frame, sizeof(frame));
+}
+
+void send_what(enum play_what what, unsigned flow, uint64_t version, uint32_t number)
+{
+	uint8_t frame[PLAY_FRAME];
+
+	play_frame(frame, flow, number, what);
+	send_rec(NF_REC_CLONE, flow, version, frame, sizeof(frame));
 }
 
 void send_clone_of(unsigned capture, unsigned flow, uint64_t version, uint32_t number)

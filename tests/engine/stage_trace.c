@@ -113,6 +113,16 @@ void trace_send_longer(const char *interface, size_t more)
 	}
 }
 
+void trace_send_from(const char *interface, unsigned first)
+{
+	uint8_t frame[PLAY_FRAME];
+
+	for (unsigned i = first; i < nframes; i++) {
+		make_frame(frame, i);
+		frame_send(interface, frame, sizeof(frame));
+	}
+}
+
 void trace_send(const char *interface)
 {
 	trace_send_longer(interface, 0);

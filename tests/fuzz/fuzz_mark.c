@@ -8,7 +8,7 @@
 
 const enum nf_fuzz_kind nf_fuzz_kind = NF_FUZZ_MARK;
 
-struct nf_move nf_move;
+__thread struct nf_move nf_move;
 
 static void expect_marks(void)
 {

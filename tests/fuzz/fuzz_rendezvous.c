@@ -17,7 +17,17 @@ const enum nf_fuzz_kind nf_fuzz_kind = NF_FUZZ_HELPER;
 
 /* The engine, and what hides descriptors from an NF. */
 _Atomic bool nf_inert;
+struct nf_thread nf_threads[NF_THREADS] = {[0 ... NF_THREADS - 1] = {.doorbell = -1}};
+__thread struct nf_thread *nf_thread = nf_threads;
 static int hiding;
+
+void nf_threads_forked(void)
+{
+}
+
+void nf_thread_never(void)
+{
+}
 
 void nf_engine_fail(const char *why)
 {
@@ -82,11 +92,11 @@ static void serve_guest(int fd)
 	welcome(g);
 	for (unsigned n = 0; g->conn; n++) {
 		NF_FUZZ_PROMISE(n <= 2 * PIECES);
-		NF_FUZZ_PROMISE(nf_link_get() == g->link && atomic_load(&g->link->up));
+		NF_FUZZ_PROMISE(nf_link_get() == g->link[0] && atomic_load(&g->link[0]->up));
 		NF_FUZZ_PROMISE(nf_conn_unsent(g->conn) < UNSENT);
 		listen_to(g, true);
 	}
-	NF_FUZZ_PROMISE(!nf_link_get() && !g->link && g->fd < 0 && g->in < 0 && g->out < 0);
+	NF_FUZZ_PROMISE(!nf_link_get() && !g->link[0] && g->fd < 0 && g->in < 0 && g->out < 0);
 	NF_FUZZ_PROMISE(hiding == 0);
 }
 
@@ -159,9 +169,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size < 3 || size > LONGEST)
 		return 0;
-	if (doorbell < 0) {
+	if (nf_threads[0].doorbell < 0) {
 		owner = geteuid();
-		doorbell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		nf_threads[0].doorbell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 		snprintf(name, sizeof(name), "fuzz");
 	}
 	free_before = lowest_free();

@@ -8,6 +8,7 @@ import subprocess
 from harness import CAMPUS, Failure, Invalid
 
 MOST_INVALID = 3
+FULL_RUNS = 2  # of each case with --full, which takes two hours so; --runs takes more
 BUILDS = {"build": "NFSHIM_BUILD", "build-test": "NFSHIM_BUILD_TEST"}
 
 

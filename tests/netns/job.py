@@ -6,7 +6,7 @@ import re
 import subprocess
 import tempfile
 
-from cases import judge, options, repeat
+from cases import FULL_RUNS, judge, options, repeat
 from harness import CAMPUS, POD, Failure, Lab, run
 from pcap import Trace
 
@@ -66,5 +66,5 @@ def main(doc, cases, sample):
         print("\n".join(names))
         return 0
     print("seed %d" % args.seed, flush=True)
-    runs = args.runs or (5 if args.full else 1)
+    runs = args.runs or (FULL_RUNS if args.full else 1)
     return 1 if judge(names, lambda name: valid_runs(cases[name], args.build, args.seed, runs)) else 0

@@ -6,7 +6,7 @@
 
 Each run replays campus800, or re-addressed copies of it that last 20 s, moves the space from ids1 to
 ids2 and back at random times and is paired with a run without a move. With --full each case must be
-exact in 20 of 20 valid runs; else a sample drawn by the seed is run once.
+exact in all of its valid runs, with --runs N in N of N; else a sample drawn by the seed is run once.
 
 In the cases *-nothing-moved the route of campus800's one pod changes midway and no state is moved:
 the same judges must object.
@@ -17,7 +17,7 @@ import sys
 import tempfile
 from copy import copy
 
-from cases import judge, options, repeat
+from cases import FULL_RUNS, judge, options, repeat
 from harness import CAMPUS, POD, Failure
 from move_run import MOST_INVALID, Case, count, many, unmoved
 
@@ -36,9 +36,18 @@ CASES = {
 # The other ways to read packets.
 INPUTS = ("dispatch", "next", "next_ex", "select+next", "epoll+next_ex")
 CASES.update({"seqhash-%s-2000" % i: Case("seqhash", POD, 2000, nf_args=("--input", i)) for i in INPUTS})
+# Without libpcap, one with a filter.
+SOCKETS = ("socket-recvfrom", "socket-read", "socket-recvmmsg", "socket-dgram")
 for name, case in list(CASES.items()):
     CASES[name + VETH] = copy(case)
     CASES[name + VETH].inject = "veth"
+# Two packet threads, each with its own part of a move; clones come through the ring only.
+THREADS = ["seqhash-threads-2000", "seqhash-threads-20000"]
+CASES[THREADS[0]] = Case("seqhash", POD, 2000, nf_args=("--threads",))
+CASES[THREADS[1]] = Case("seqhash", "all", 20000, 20, nf_args=("--threads",))
+for i in SOCKETS:
+    filtered = ("-f", "ip or ip6 or arp") * (i == "socket-read")
+    CASES["seqhash-%s-2000" % i] = Case("seqhash", POD, 2000, nf_args=("--input", i, *filtered))
 UNMOVED = {nf + "-nothing-moved": Case(nf, POD, 4000) for nf in ("seqhash", "prads")}
 FIGURES = ("flows", "records", "bytes_per_flow", "clones", "held_max", "buffered_max", "reserve_max", "total_ms")
 PHASES = ("begin_ms", "export_ms", "prepare_ms", "route_ms", "mark_ms", "commit_ms")
@@ -60,13 +69,16 @@ def chosen(args):
     names = [n for n in CASES if re.search(args.case, n)]
     if args.full or args.runs or args.case:
         return names
-    # One of each NF and of each rate and another way to read, one of them by veth, the rest is chance.
+    # One of each NF and of each rate and another way to read or two threads, one by veth, the rest is chance.
+    # Clones do not come to packet sockets by veth, nor to several threads.
     r = random.Random(args.seed)
-    pick = [r.choice([n for n in names if n.startswith("seqhash") and n.endswith("-20000")]),
+    pick = [r.choice([n for n in names if n.startswith("seqhash") and n.endswith("-20000") and n not in THREADS]),
             r.choice([n for n in names if n.startswith("prads") and n.endswith("-2000")]),
             r.choice([n for n in names if n.startswith("prads") and n.endswith("-20000")]),
-            "seqhash-%s-2000" % r.choice(INPUTS)]
-    pick[r.randrange(len(pick))] += VETH
+            "seqhash-%s-2000" % (way := r.choice(INPUTS + SOCKETS))]
+    pick[r.randrange(len(pick) - (way in SOCKETS))] += VETH
+    if r.randrange(3) == 0:
+        pick[-1] = THREADS[0]
     return [n for n in names if n in pick]
 
 
@@ -82,7 +94,7 @@ def objections(build, case, seed):
 
 
 def exact(args, name):
-    runs = args.runs or (20 if args.full else 1)
+    runs = args.runs or (FULL_RUNS if args.full else 1)
     with tempfile.TemporaryDirectory() as tmp:
         results, invalid = many(args.build, CASES[name], runs, args.seed, tmp, lambda t: print(t, flush=True))
     return "%d of %d runs exact, %d invalid; min/median/max %s" % (

@@ -22,7 +22,7 @@ import tempfile
 import threading
 import time
 
-from cases import judge, options, repeat
+from cases import FULL_RUNS, judge, options, repeat
 from harness import CAMPUS, POD, Failure, Invalid, Lab, run, wait_for
 from pcap import Closing, Trace, connection
 
@@ -229,7 +229,7 @@ def main():
         print("\n".join(names))
         return 0
     print("seed %d" % args.seed, flush=True)
-    runs = args.runs or (5 if args.full else 1)
+    runs = args.runs or (FULL_RUNS if args.full else 1)
     return 1 if judge(names, lambda name: case(args.build, name, args.seed, runs, args.pps)) else 0
 
 

@@ -4,12 +4,15 @@
 Written by hand, not generated: a peer of another version is not ours.
 """
 import os
+import re
 import socket
 import struct
 import threading
 
 SHIM, HELPER, CONTROLLER, PEER = 1, 2, 3, 4  # enum nf_role
-OURS = 2  # NF_PROTO_VERSION
+MSG_H = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../proto/msg.h")
+with open(MSG_H, encoding="utf-8") as f:
+    OURS = int(re.search(r"NF_PROTO_VERSION (\d+)", f.read()).group(1))
 PATIENCE = 10.0  # seconds
 
 

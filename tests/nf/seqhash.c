@@ -11,12 +11,17 @@
  * ends idle flows, "FLOW expired COUNT HASH". Packet times alone decide which
  * flows end, and all end when the input does, so the lines do not depend on
  * when the handler runs; only a timer that touches a moving flow changes them.
+ *
+ * With --threads two threads read the interface, one of them TCP and the other
+ * the rest, each with tables of its own.
  */
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <pcap/pcap.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,6 +38,7 @@ static void free_later(void *p);
 #include "evlog.h"
 #include "flow.h"
 #include "nfshim.h"
+#include "socket_input.h"
 
 struct item { /* a flow or a host */
 	struct nfshim_flow key;
@@ -53,13 +59,19 @@ struct blob {
 	int64_t last_us;
 };
 
-static struct table flows, hosts;
+static __thread struct table flows, hosts; /* each packet thread has its own */
 static bool with_hosts;
-static int64_t idle_us = 60000000, now_us;
+static int64_t idle_us = 60000000;
+static __thread int64_t now_us;
+static unsigned put_us;		 /* a slow import */
 static unsigned expire_every_ms; /* 0: no flow ever ends */
-static volatile sig_atomic_t in_packet, sweep_due;
-static pcap_t *handle;
-static void *gone; /* freed by the next packet: the handler may have hit libpcap in malloc */
+static __thread volatile sig_atomic_t in_packet, sweep_due;
+#define HANDLES 2
+static pcap_t *handles[HANDLES]; /* the second one: --threads */
+static __thread pcap_t *handle;	 /* that this thread reads */
+static int sock = -1;		 /* instead of the handles */
+static __thread void
+	*gone; /* freed by the next packet: the handler may have hit libpcap in malloc */
 
 static struct item *find(struct table *t, const struct nfshim_flow *key)
 {
@@ -216,8 +228,10 @@ static void packet(u_char *user, const struct pcap_pkthdr *h, const u_char *data
 {
 	(void)user;
 	in_packet = 1;
+	flockfile(stdout); /* a line is of one thread */
 	free_gone();
 	count_packet(h, data);
+	funlockfile(stdout);
 	if (sweep_due) {
 		sweep_due = 0;
 		sweep(idle_us);
@@ -279,6 +293,8 @@ static int hook_put(void *nf, enum nfshim_scope s, const struct nfshim_flow *key
 	if (!table_of(s) || len != sizeof(b))
 		return -EINVAL;
 	memcpy(&b, blob, sizeof(b));
+	if (put_us)
+		usleep(put_us);
 	i = get_or_add(table_of(s), key);
 	i->count = b.count;
 	i->hash = b.hash;
@@ -329,6 +345,7 @@ static void register_hooks(void)
 		.key_of = hook_key_of,
 		.records_of = with_hosts ? hook_records_of : NULL,
 		.sweep_signals = expire_every_ms ? sweeps : NULL,
+		.threads = handles[1] != NULL,
 	};
 	int err = nfshim_register ? nfshim_register(&h, NULL) : 0;
 
@@ -344,20 +361,28 @@ static void stop(int sig)
 {
 	(void)sig;
 	stopped = 1;
-	pcap_breakloop(handle);
+	for (int i = 0; i < HANDLES && handles[i]; i++)
+		pcap_breakloop(handles[i]);
 }
 
 enum wait { NO_WAIT, BY_POLL, BY_SELECT, BY_EPOLL };
-enum read { BY_LOOP, BY_DISPATCH, BY_NEXT, BY_NEXT_EX };
+enum read { BY_LOOP, BY_DISPATCH, BY_NEXT, BY_NEXT_EX, BY_SOCKET /* and an enum socket_way */ };
 
 static const struct input {
 	const char *name;
 	enum wait wait;
 	enum read read;
 } inputs[] = {
-	{"loop", NO_WAIT, BY_LOOP},	     {"dispatch", BY_POLL, BY_DISPATCH},
-	{"next", NO_WAIT, BY_NEXT},	     {"next_ex", NO_WAIT, BY_NEXT_EX},
-	{"select+next", BY_SELECT, BY_NEXT}, {"epoll+next_ex", BY_EPOLL, BY_NEXT_EX},
+	{"loop", NO_WAIT, BY_LOOP},
+	{"dispatch", BY_POLL, BY_DISPATCH},
+	{"next", NO_WAIT, BY_NEXT},
+	{"next_ex", NO_WAIT, BY_NEXT_EX},
+	{"select+next", BY_SELECT, BY_NEXT},
+	{"epoll+next_ex", BY_EPOLL, BY_NEXT_EX},
+	{"socket-recvfrom", NO_WAIT, BY_SOCKET + SOCKET_RECVFROM},
+	{"socket-read", NO_WAIT, BY_SOCKET + SOCKET_READ},
+	{"socket-recvmmsg", NO_WAIT, BY_SOCKET + SOCKET_RECVMMSG},
+	{"socket-dgram", NO_WAIT, BY_SOCKET + SOCKET_DGRAM},
 };
 
 static const struct input *input_of(const char *name)
@@ -445,6 +470,18 @@ static void read_packets(const struct input *in, int count)
 	}
 }
 
+static void read_socket(const struct input *in, int count)
+{
+	int rc = 0;
+
+	while (!stopped && rc >= 0 && count) {
+		rc = socket_read(sock, (enum socket_way)(in->read - BY_SOCKET),
+				 count > 0 ? count : INT_MAX, packet);
+		if (count > 0 && rc > 0)
+			count -= rc;
+	}
+}
+
 static pcap_t *open_live(const char *dev, int snaplen, char *err)
 {
 	pcap_t *p = pcap_create(dev, err);
@@ -467,9 +504,11 @@ static void usage(FILE *f)
 {
 	fprintf(f, "usage: seqhash -i IFACE | -r FILE [-f FILTER] [-c COUNT] [-o FILE] "
 		   "[--dispatch] [--hosts]\n"
-		   "               [--input loop|dispatch|next|next_ex|select+next|epoll+next_ex]\n"
+		   "               [--input loop|dispatch|next|next_ex|select+next|epoll+next_ex|\n"
+		   "                socket-recvfrom|socket-read|socket-recvmmsg|socket-dgram, with "
+		   "-i]\n"
 		   "               [--line-buffered] [--snaplen N] [--expire-every-ms N [--idle-ms "
-		   "N]]\n");
+		   "N]]\n               [--threads] [--put-us N]\n");
 }
 
 struct options {
@@ -477,6 +516,7 @@ struct options {
 	const struct input *input;
 	int snaplen;
 	int count;
+	bool threads;
 };
 
 static int parse(int argc, char **argv, struct options *opt)
@@ -488,6 +528,8 @@ static int parse(int argc, char **argv, struct options *opt)
 					      {"expire-every-ms", required_argument, NULL, 'e'},
 					      {"idle-ms", required_argument, NULL, 'I'},
 					      {"snaplen", required_argument, NULL, 's'},
+					      {"threads", no_argument, NULL, 't'},
+					      {"put-us", required_argument, NULL, 'p'},
 					      {"help", no_argument, NULL, 'h'},
 					      {0}};
 	const char *out = NULL;
@@ -526,6 +568,12 @@ static int parse(int argc, char **argv, struct options *opt)
 		case 's':
 			opt->snaplen = atoi(optarg);
 			break;
+		case 't':
+			opt->threads = true;
+			break;
+		case 'p':
+			put_us = (unsigned)atoi(optarg);
+			break;
 		case 'e':
 			expire_every_ms = (unsigned)atoi(optarg);
 			break;
@@ -537,7 +585,9 @@ static int parse(int argc, char **argv, struct options *opt)
 			exit(o == 'h' ? 0 : 2);
 		}
 	}
-	if (optind < argc || !opt->dev == !opt->file || !opt->input) {
+	if (optind < argc || !opt->dev == !opt->file || !opt->input ||
+	    (opt->threads && (!opt->dev || opt->filter || opt->input->read >= BY_SOCKET)) ||
+	    (opt->file && opt->input->read >= BY_SOCKET)) {
 		usage(stderr);
 		return 2;
 	}
@@ -550,38 +600,85 @@ static int parse(int argc, char **argv, struct options *opt)
 	return 0;
 }
 
-static int open_input(const struct options *opt)
+static int open_input(const struct options *opt, const char *filter, pcap_t **p)
 {
 	char err[PCAP_ERRBUF_SIZE] = "";
 	struct bpf_program prog;
 
-	handle = opt->dev ? open_live(opt->dev, opt->snaplen, err)
-			  : pcap_open_offline(opt->file, err);
-	if (!handle) {
+	if (opt->input->read >= BY_SOCKET) {
+		sock = socket_open(opt->dev, filter,
+				   (enum socket_way)(opt->input->read - BY_SOCKET));
+		return sock < 0;
+	}
+	*p = opt->dev ? open_live(opt->dev, opt->snaplen, err) : pcap_open_offline(opt->file, err);
+	if (!*p) {
 		fprintf(stderr, "seqhash: %s\n", err);
 		return 1;
 	}
-	if (!opt->filter)
+	if (!filter)
 		return 0;
-	if (pcap_compile(handle, &prog, opt->filter, 1, PCAP_NETMASK_UNKNOWN) < 0 ||
-	    pcap_setfilter(handle, &prog) < 0) {
-		fprintf(stderr, "seqhash: %s\n", pcap_geterr(handle));
+	if (pcap_compile(*p, &prog, filter, 1, PCAP_NETMASK_UNKNOWN) < 0 ||
+	    pcap_setfilter(*p, &prog) < 0) {
+		fprintf(stderr, "seqhash: %s\n", pcap_geterr(*p));
 		return 1;
 	}
 	pcap_freecode(&prog);
 	return 0;
 }
 
+static int open_inputs(const struct options *opt)
+{
+	if (!opt->threads)
+		return open_input(opt, opt->filter, &handles[0]);
+	return open_input(opt, "tcp", &handles[0]) || open_input(opt, "not tcp", &handles[1]);
+}
+
+static void read_all(const struct options *opt)
+{
+	if (opt->input->read == BY_LOOP)
+		pcap_loop(handle, opt->count, packet, NULL);
+	else if (opt->input->read >= BY_SOCKET)
+		read_socket(opt->input, opt->count);
+	else
+		read_packets(opt->input, opt->count);
+}
+
+static void *read_second(void *opt)
+{
+	handle = handles[1];
+	read_all(opt);
+	return NULL;
+}
+
+/* In all captures together: what is said of a run's losses is one line. */
+static void report_drops(void)
+{
+	struct pcap_stat st, sum = {0};
+
+	if (sock >= 0)
+		socket_stats(sock, &sum.ps_recv, &sum.ps_drop);
+	for (int i = 0; i < HANDLES && handles[i]; i++) {
+		if (pcap_stats(handles[i], &st))
+			return;
+		sum.ps_recv += st.ps_recv;
+		sum.ps_drop += st.ps_drop;
+		sum.ps_ifdrop += st.ps_ifdrop;
+	}
+	fprintf(stderr, "seqhash: received %u dropped %u ifdropped %u\n", sum.ps_recv, sum.ps_drop,
+		sum.ps_ifdrop);
+}
+
 int main(int argc, char **argv)
 {
 	struct options opt = {.count = -1, .input = &inputs[0], .snaplen = 65535};
-	struct pcap_stat st;
 	int rc = parse(argc, argv, &opt);
+	pthread_t second;
 
 	if (!rc)
-		rc = open_input(&opt);
+		rc = open_inputs(&opt);
 	if (rc)
 		return rc;
+	handle = handles[0];
 	register_hooks();
 	signal(SIGTERM, stop);
 	signal(SIGINT, stop);
@@ -589,18 +686,19 @@ int main(int argc, char **argv)
 		signal(SIGALRM, on_alarm);
 		timer(expire_every_ms);
 	}
-	if (opt.input->read == BY_LOOP)
-		pcap_loop(handle, opt.count, packet, NULL);
-	else
-		read_packets(opt.input, opt.count);
+	if (opt.threads && pthread_create(&second, NULL, read_second, &opt))
+		return 1;
+	read_all(&opt);
+	if (opt.threads)
+		pthread_join(second, NULL);
 	if (expire_every_ms) {
 		signal(SIGALRM, SIG_IGN);
 		sweep(INT64_MIN);
 	}
 	fflush(stdout);
-	if (opt.dev && pcap_stats(handle, &st) == 0)
-		fprintf(stderr, "seqhash: received %u dropped %u ifdropped %u\n", st.ps_recv,
-			st.ps_drop, st.ps_ifdrop);
-	pcap_close(handle);
+	if (opt.dev)
+		report_drops();
+	for (int i = 0; i < HANDLES && handles[i]; i++)
+		pcap_close(handles[i]);
 	return 0;
 }

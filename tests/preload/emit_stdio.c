@@ -209,6 +209,18 @@ static void inlined(const char *t)
 		putc_unlocked(*t, f);
 }
 
+static long do_inlined_locked(const char *t)
+{
+	flockfile(f);
+	inlined(t);
+	funlockfile(f);
+	if (ftrylockfile(f))
+		return -1;
+	inlined(t);
+	funlockfile(f);
+	return 0;
+}
+
 static long do_inlined_fflush(const char *t)
 {
 	inlined(t);
@@ -280,6 +292,7 @@ const struct emit_op emit_ops[] = {OP(printf),
 				   OP(IO_vfprintf),
 				   OP(count),
 				   OP(puts),
+				   OP(inlined_locked),
 				   OP(IO_puts),
 				   OP(fputs),
 				   OP(IO_fputs),

@@ -264,7 +264,7 @@ START_TEST(refusals)
 	struct client h;
 	pid_t pid = start("oi", NULL);
 
-	expect_refused(NF_PROTO_VERSION + 1, NF_ROLE_HELPER, "version 2");
+	expect_refused(NF_PROTO_VERSION + 1, NF_ROLE_HELPER, "version 3");
 	expect_refused(0, NF_ROLE_HELPER, "version");
 	expect_refused(NF_PROTO_VERSION, NF_ROLE_PEER, "HELLO");
 	c = dial(); /* no message of ours at all */

@@ -94,7 +94,7 @@ wait "$two" || fail "frames to the reference are lost or out of order"
 # The markers may still be in the backlog when the last frame has come.
 marked() { ip netns exec "$LAB_NF1_NS" nft list counters | grep -q 'packets 7 '; }
 for _ in $(seq 100); do marked && break || sleep 0.05; done
-marked || fail "markers are not counted"
+marked || fail "markers are not counted: $(ip netns exec "$LAB_NF1_NS" nft list counters | tr -s "\n\t" " ")"
 [ "$(ip netns exec "$LAB_NF1_NS" cat /sys/class/net/eth0/statistics/rx_dropped)" = 0 ] ||
 	fail "frames that were captured count as dropped"
 

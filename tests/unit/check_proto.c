@@ -63,6 +63,7 @@ static void fill_hello(void)
 	m.hello.move = UINT64_MAX;
 	memset(m.hello.token, 0xee, sizeof(m.hello.token));
 	strcpy(m.hello.listen, "[2001:db8::1]:4000");
+	m.hello.others = NF_THREADS - 1;
 }
 
 static void fill_status(void)
@@ -85,6 +86,8 @@ static void fill_status(void)
 								.calls = i,
 								.dropped = i + 1,
 								.bytes = 1ull << i};
+	s->thread[1] = 17;
+	s->thread[NF_THREADS - 1] = 1;
 }
 
 static void fill_begin(void)
@@ -111,6 +114,7 @@ static void fill_begin(void)
 	b->reserve_bytes = 1ull << 35;
 	b->wait_ms = 6;
 	b->opt.inject = NF_INJECT_VETH;
+	b->opt.guarantee = NF_LOSS_FREE;
 }
 
 static void fill_event(void)
@@ -147,7 +151,8 @@ static void fill_record(void)
 			     .wirelen = 4,
 			     .sec = -5,
 			     .nsec = 999999999,
-			     .flow = a_flow()};
+			     .flow = a_flow(),
+			     .thread = NF_THREADS - 1};
 	m.record.payload = payload;
 }
 
@@ -185,6 +190,10 @@ static void fill(int type)
 		break;
 	case NF_MSG_RECORD:
 		fill_record();
+		break;
+	case NF_MSG_CHANNEL:
+		m.type = NF_MSG_CHANNEL;
+		m.channel = NF_THREADS - 1;
 		break;
 	}
 }
@@ -297,6 +306,11 @@ static void begin_side(void)
 {
 	m.begin.side = 3;
 }
+static void begin_guarantee(void)
+{
+	m.begin.opt.guarantee = NF_NONE + 1;
+}
+
 static void begin_inject(void)
 {
 	m.begin.opt.inject = NF_INJECT_VETH + 1;
@@ -362,6 +376,19 @@ static void rec_kind(void)
 	m.record.hdr.flow.kind = 255;
 }
 
+static void hello_others(void)
+{
+	m.hello.others = NF_THREADS;
+}
+static void rec_thread(void)
+{
+	m.record.hdr.thread = NF_THREADS;
+}
+static void channel(void)
+{
+	m.channel = NF_THREADS;
+}
+
 static const struct bad bad[] = {
 	{"role", NF_MSG_HELLO, role},
 	{"name with a space", NF_MSG_HELLO, name_space},
@@ -377,6 +404,7 @@ static const struct bad bad[] = {
 	{"begin peer", NF_MSG_BEGIN, begin_peer},
 	{"begin space", NF_MSG_BEGIN, begin_space},
 	{"begin inject", NF_MSG_BEGIN, begin_inject},
+	{"begin guarantee", NF_MSG_BEGIN, begin_guarantee},
 	{"no order", NF_MSG_ORDER, order_none},
 	{"order begin", NF_MSG_ORDER, order_begin},
 	{"order list", NF_MSG_ORDER, order_list},
@@ -390,6 +418,9 @@ static const struct bad bad[] = {
 	{"record flags", NF_MSG_RECORD, rec_flags},
 	{"record time", NF_MSG_RECORD, rec_nsec},
 	{"record flow", NF_MSG_RECORD, rec_kind},
+	{"packet threads", NF_MSG_HELLO, hello_others},
+	{"record of a thread", NF_MSG_RECORD, rec_thread},
+	{"channel", NF_MSG_CHANNEL, channel},
 };
 
 #define BAD (int)(sizeof(bad) / sizeof(bad[0]))
@@ -641,7 +672,7 @@ int main(void)
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_set_timeout(t, 120);
-	tcase_add_loop_test(t, every_message, NF_MSG_HELLO, NF_MSG_RECORD + 1);
+	tcase_add_loop_test(t, every_message, NF_MSG_HELLO, NF_MSG_CHANNEL + 1);
 	tcase_add_loop_test(t, every_record_type_empty, 0, 256);
 	tcase_add_test(t, helper_hello_without_token);
 	tcase_add_test(t, frames_append);

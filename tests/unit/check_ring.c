@@ -260,7 +260,7 @@ START_TEST(hostile_length)
 				       0xfffffff9u, UINT32_MAX};
 	uint32_t *rec;
 
-	ck_assert(push(prod, 0, 208)); /* 296 bytes are there */
+	ck_assert(push(prod, 0, 200)); /* 296 bytes are there */
 	rec = (uint32_t *)(void *)prod->data;
 	rec[0] = len[_i];
 	ck_assert_int_eq(peek_error(), -EPROTO);

@@ -15,5 +15,7 @@ void part(uint64_t move);
 void clones_in_order(uint64_t n);
 
 TCase *fault_cases(void);
+TCase *thread_cases(void);
+TCase *overflow_cases(void);
 
 #endif

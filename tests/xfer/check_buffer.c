@@ -69,6 +69,126 @@ START_TEST(caps)
 }
 END_TEST
 
+static struct nf_rec clone_of(unsigned flow, uint64_t v)
+{
+	struct nf_rec r = rec(NF_REC_CLONE, v, 0);
+
+	r.flow.port[0] = (uint16_t)flow;
+	return r;
+}
+
+#define FLOWS 12u
+
+/* What a buffer should hold, kept the simple way. */
+struct model {
+	unsigned flow[4000];
+	uint64_t v[4000];
+	unsigned n, count[FLOWS];
+};
+
+static void model_remove(struct model *m, unsigned at)
+{
+	m->count[m->flow[at]]--;
+	m->n--;
+	for (unsigned i = at; i < m->n; i++) {
+		m->flow[i] = m->flow[i + 1];
+		m->v[i] = m->v[i + 1];
+	}
+}
+
+static void model_drop(struct model *m, unsigned flow)
+{
+	for (unsigned i = m->n; i-- > 0;)
+		if (m->flow[i] == flow)
+			model_remove(m, i);
+}
+
+static void is_as(const struct nf_buffer *b, const struct model *m)
+{
+	const struct nf_rec *largest = nf_buffer_largest(b), *head;
+	const uint8_t *payload;
+	unsigned most = 0;
+
+	ck_assert_uint_eq(b->packets, m->n);
+	ck_assert_int_eq(nf_buffer_empty(b), !m->n);
+	for (unsigned i = 0; i < FLOWS; i++)
+		most = m->count[i] > most ? m->count[i] : most;
+	ck_assert_int_eq(!largest, !m->n);
+	if (!m->n)
+		return;
+	ck_assert_uint_eq(m->count[largest->flow.port[0]], most);
+	head = nf_buffer_head(b, &payload);
+	ck_assert_uint_eq(head->version, m->v[0]);
+	ck_assert_uint_eq(head->flow.port[0], m->flow[0]);
+}
+
+/* Flows of unlike sizes come and go; the largest is dropped now and then. */
+START_TEST(largest)
+{
+	static struct model m;
+	struct nf_buffer b;
+	struct nf_rec r;
+	uint64_t dropped = 0;
+	unsigned draw = 1, f;
+
+	nf_buffer_init(&b, 0, 0);
+	for (uint64_t v = 0; v < 20000; v++) {
+		draw = draw * 1103515245u + 12345u;
+		f = (draw >> 16) % FLOWS * ((draw >> 24) % FLOWS) / FLOWS;
+		if (draw >> 8 & 1 && m.n) {
+			nf_buffer_pop(&b);
+			model_remove(&m, 0);
+		} else if (m.n < 4000) {
+			r = clone_of(f, v);
+			ck_assert_int_eq(nf_buffer_put(&b, &r, NULL), 0);
+			m.flow[m.n] = f;
+			m.v[m.n++] = v;
+			m.count[f]++;
+		}
+		if (v % 97 == 0 && nf_buffer_largest(&b)) {
+			r = *nf_buffer_largest(&b);
+			f = m.count[r.flow.port[0]];
+			ck_assert_uint_eq(nf_buffer_drop(&b, &r), f);
+			model_drop(&m, r.flow.port[0]);
+			dropped += f;
+		}
+		is_as(&b, &m);
+	}
+	ck_assert_uint_gt(dropped, 500);
+	nf_buffer_clear(&b);
+	ck_assert_ptr_null(nf_buffer_largest(&b));
+}
+END_TEST
+
+/* A flow is one of a thread; state and stragglers are nobody's to drop. */
+START_TEST(drop_is_of_one_thread)
+{
+	struct nf_rec r = clone_of(1, 1), state = rec(NF_REC_STATE, 2, 0), fwd = clone_of(1, 3);
+	struct nf_buffer b;
+	const uint8_t *payload;
+
+	nf_buffer_init(&b, 0, 0);
+	fwd.type = NF_REC_FWD;
+	state.flow = r.flow;
+	nf_buffer_put(&b, &r, NULL);
+	nf_buffer_put(&b, &state, NULL);
+	nf_buffer_put(&b, &fwd, NULL);
+	r.thread = 1;
+	nf_buffer_put(&b, &r, NULL);
+	nf_buffer_put(&b, &r, NULL);
+	ck_assert_uint_eq(nf_buffer_largest(&b)->thread, 1);
+	ck_assert_uint_eq(nf_buffer_drop(&b, &r), 2);
+	ck_assert_uint_eq(nf_buffer_drop(&b, &r), 0);
+	r.thread = 0;
+	ck_assert_uint_eq(nf_buffer_drop(&b, &r), 1);
+	ck_assert_uint_eq(nf_buffer_head(&b, &payload)->version, 2);
+	nf_buffer_pop(&b);
+	ck_assert_uint_eq(nf_buffer_head(&b, &payload)->version, 3);
+	ck_assert_ptr_null(nf_buffer_largest(&b));
+	nf_buffer_clear(&b);
+}
+END_TEST
+
 static unsigned called[2];
 static struct nf_loop *loop;
 static int fds[2][2];
@@ -135,6 +255,8 @@ int main(void)
 
 	tcase_add_test(t, fifo);
 	tcase_add_test(t, caps);
+	tcase_add_test(t, largest);
+	tcase_add_test(t, drop_is_of_one_thread);
 	tcase_add_test(t, removal_in_callback);
 	tcase_add_test(t, timer_and_signal);
 	suite_add_tcase(s, t);

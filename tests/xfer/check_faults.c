@@ -29,44 +29,6 @@ static void both_aborted(void)
 	both_begun(MOVE + 1, (struct nf_msg_begin){0}); /* both are free again */
 }
 
-static void overflow(struct nf_msg_begin b, const char *option, const char *value)
-{
-	struct nf_msg_event *e;
-	uint64_t i = 0;
-
-	lab_up();
-	both_begun(MOVE, b);
-	lab.d.frozen = true;
-	while (!has_event(&lab.hd, NF_EVENT_REC, NF_REC_FAILED)) {
-		shim_say(&lab.s, NF_REC_CLONE, MOVE, ++i, 1, 1000);
-		step(0);
-		ck_assert_uint_lt(i, 20000);
-	}
-	e = wait_event(&lab.hd, NF_EVENT_REC, NF_REC_FAILED);
-	ck_assert_ptr_nonnull(strstr(e->text, "buffer full"));
-	ck_assert_ptr_nonnull(strstr(e->text, option));
-	ck_assert_ptr_nonnull(strstr(e->text, value));
-	/* The source is not held up by a destination that has failed. */
-	for (int k = 0; k < 5000; k++)
-		shim_say(&lab.s, NF_REC_CLONE, MOVE, ++i, 1, 1000);
-	lab.d.frozen = false;
-	both_aborted();
-	lab_down();
-}
-
-START_TEST(buffer_packets)
-{
-	overflow((struct nf_msg_begin){.buffer_packets = 123}, "--buffer-packets", "123 packets");
-}
-END_TEST
-
-START_TEST(buffer_bytes)
-{
-	overflow((struct nf_msg_begin){.buffer_packets = 100000, .buffer_bytes = 54321},
-		 "--buffer-bytes", "54321 bytes");
-}
-END_TEST
-
 /* ---- who dials in ---- */
 
 static void refused(struct nf_conn *c, const char *why)
@@ -110,6 +72,10 @@ START_TEST(strangers)
 	c[1] = dial(lab.hd.listen);
 	hello_peer(c[1], MOVE + 1, token);
 	refused(c[1], "wrong move or token");
+	nf_conn_free(c[1]);
+	c[1] = dial(lab.hd.listen);
+	hello_threads(c[1], MOVE, token, 1);
+	refused(c[1], "the source NF has 2 packet threads, the destination NF 1");
 	for (int i = 2; i < 8; i++) /* more silent ones than there are places */
 		c[i] = dial(lab.hd.listen);
 	begin(&lab.hs, NF_SIDE_SRC, MOVE, b);
@@ -210,6 +176,8 @@ static const struct {
 	{{.len = sizeof(struct nf_rec), .type = NF_REC_CLONE, .move = MOVE + 1}, "another move"},
 	{{.len = sizeof(struct nf_rec), .type = NF_REC_STATE, .move = MOVE}, "without a scope"},
 	{{.len = sizeof(struct nf_rec) + 8, .type = NF_REC_FIN, .move = MOVE}, "payload"},
+	{{.len = sizeof(struct nf_rec), .type = NF_REC_FIN, .move = MOVE, .thread = 1},
+	 "a packet thread that there is not"},
 };
 
 START_TEST(bad_records)
@@ -559,8 +527,6 @@ TCase *fault_cases(void)
 	TCase *t = tcase_create("faults");
 
 	tcase_set_timeout(t, 60);
-	tcase_add_test(t, buffer_packets);
-	tcase_add_test(t, buffer_bytes);
 	tcase_add_test(t, strangers);
 	tcase_add_test(t, bad_token);
 	tcase_add_test(t, nobody_there);

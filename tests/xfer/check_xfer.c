@@ -319,6 +319,8 @@ int main(void)
 	tcase_add_test(moves, nf_comes_and_goes);
 	suite_add_tcase(s, moves);
 	suite_add_tcase(s, fault_cases());
+	suite_add_tcase(s, thread_cases());
+	suite_add_tcase(s, overflow_cases());
 	r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);
 	failed = srunner_ntests_failed(r);

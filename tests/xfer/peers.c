@@ -125,13 +125,58 @@ static void take_one(struct shim *s, const struct nf_rec *r, const uint8_t *payl
 	s->seen_bytes += nf_rec_payload(r);
 }
 
-static void serve_shim(struct shim *s)
+static void take_all(struct shim *s)
 {
 	const struct nf_rec *r;
 	const uint8_t *payload;
 	struct nf_rec hdr;
+	int err;
+
+	for (int i = 0; i < 2000 && !s->frozen && (r = nf_ring_peek(s->in, &hdr, &payload, &err));
+	     i++) {
+		take_one(s, r, payload);
+		nf_ring_next(s->in);
+	}
+}
+
+static void tell_status(struct shim *s)
+{
+	struct nf_msg m = {.type = NF_MSG_STATUS};
+
+	m.status = s->status;
+	nf_conn_send(s->c, &m);
+}
+
+void shim_thread_begins(struct shim *s, struct shim *second, unsigned capture)
+{
+	struct nf_msg m = {.type = NF_MSG_CHANNEL, .channel = 1};
+	int fds[3];
+
+	memset(second, 0, sizeof(*second));
+	snprintf(second->name, sizeof(second->name), "%.20s.second", s->name);
+	second->listen_fd = -1;
+	second->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	ck_assert_int_eq(nf_ring_create(RING, "in", &second->in, &fds[0]), 0);
+	ck_assert_int_eq(nf_ring_create(RING, "out", &second->out, &fds[1]), 0);
+	fds[2] = second->bell;
+	ck_assert_int_eq(nf_conn_send_fds(s->c, &m, fds, 3), 0);
+	close(fds[0]);
+	close(fds[1]);
+	s->status.thread[0] = (uint8_t)(2 - capture);
+	s->status.thread[1] = (uint8_t)(1 + capture);
+	tell_status(s);
+}
+
+void shim_thread_ends(struct shim *s)
+{
+	s->status.thread[1] = 0;
+	tell_status(s);
+}
+
+static void serve_shim(struct shim *s)
+{
 	struct nf_msg m;
-	int fd, err;
+	int fd;
 
 	if (s->listen_fd < 0)
 		return;
@@ -146,15 +191,9 @@ static void serve_shim(struct shim *s)
 	}
 	while (nf_conn_next(s->c, &m) > 0) {
 		ck_assert_int_eq(m.type, NF_MSG_ASK);
-		m.type = NF_MSG_STATUS;
-		m.status = s->status;
-		nf_conn_send(s->c, &m);
+		tell_status(s);
 	}
-	for (int i = 0; i < 2000 && !s->frozen && (r = nf_ring_peek(s->in, &hdr, &payload, &err));
-	     i++) {
-		take_one(s, r, payload);
-		nf_ring_next(s->in);
-	}
+	take_all(s);
 }
 
 bool shim_try(struct shim *s, enum nf_rec_type t, uint64_t move, uint64_t version, uint32_t flow,
@@ -172,6 +211,7 @@ bool shim_try(struct shim *s, enum nf_rec_type t, uint64_t move, uint64_t versio
 	r->scope = t == NF_REC_STATE;
 	r->move = move;
 	r->version = version;
+	r->epoch = s->epoch;
 	r->flow.addr[0][0] = 10;
 	memcpy(r->flow.addr[1], &flow, sizeof(flow));
 	r->flow.ethertype = 0x0800;
@@ -198,6 +238,8 @@ size_t shim_wait(struct shim *s, enum nf_rec_type t, size_t from)
 	uint64_t end = now_ms() + WAIT_MS;
 
 	for (;;) {
+		if (s->listen_fd < 0 && s->in)
+			take_all(s);
 		for (; from < s->ngot; from++)
 			if (s->got[from].type == t)
 				return from;
@@ -412,15 +454,22 @@ struct nf_conn *dial(const char *addr)
 	return nf_conn_new(fd);
 }
 
-void hello_peer(struct nf_conn *c, uint64_t move, const uint8_t *token)
+void hello_threads(struct nf_conn *c, uint64_t move, const uint8_t *token, uint32_t others)
 {
-	struct nf_msg m = {
-		.type = NF_MSG_HELLO,
-		.hello = {.version = NF_PROTO_VERSION, .role = NF_ROLE_PEER, .move = move}};
+	struct nf_msg m = {.type = NF_MSG_HELLO,
+			   .hello = {.version = NF_PROTO_VERSION,
+				     .role = NF_ROLE_PEER,
+				     .move = move,
+				     .others = others}};
 
 	strcpy(m.hello.name, "ids1");
 	memcpy(m.hello.token, token, NF_TOKEN_BYTES);
 	ck_assert_int_eq(nf_conn_send(c, &m), 0);
+}
+
+void hello_peer(struct nf_conn *c, uint64_t move, const uint8_t *token)
+{
+	hello_threads(c, move, token, 0);
 }
 
 void lab_up(void)

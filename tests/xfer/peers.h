@@ -24,6 +24,7 @@ struct shim {
 	struct nf_ring *in, *out;
 	struct nf_msg_status status;
 	bool frozen;	    /* takes nothing from the in ring */
+	uint32_t epoch;	    /* of what it says */
 	unsigned links;	    /* times a helper has linked */
 	struct nf_rec *got; /* headers of all records taken */
 	size_t ngot, cap;
@@ -57,6 +58,10 @@ void lab_down(void); /* fails the test if a helper ended otherwise than by our S
 
 void shim_open(struct shim *s, const char *name);
 void shim_close(struct shim *s); /* as when the NF dies */
+/* A second packet thread of @s begins, which reads capture 0 or 1, and the first the other one. It
+ * speaks and waits as a shim that has no socket. shim_close() frees it. */
+void shim_thread_begins(struct shim *s, struct shim *second, unsigned capture);
+void shim_thread_ends(struct shim *s);
 /* Push; waits for room while serving the rest. @payload is filled with a pattern from @seed. */
 void shim_say(struct shim *s, enum nf_rec_type t, uint64_t move, uint64_t version, uint32_t flow,
 	      uint32_t payload);
@@ -84,5 +89,7 @@ void run(int ms);  /* serve for that long */
 /* A raw connection to a helper's listener. */
 struct nf_conn *dial(const char *addr);
 void hello_peer(struct nf_conn *c, uint64_t move, const uint8_t *token);
+/* Of an NF with packet threads beside the first. */
+void hello_threads(struct nf_conn *c, uint64_t move, const uint8_t *token, uint32_t others);
 
 #endif
