@@ -7,7 +7,7 @@
 #define AWAIT(report) report
 #endif
 
-proctype Controller() provided (ALIVE(ctl))
+proctype Controller()
 {
 again:	atomic { move++;
 		exported = false; prepared = false; ready = false; s_over = false; d_over = false };

@@ -2,10 +2,12 @@
 /*
  * The destination: its helper, which buffers and drops, and its shim, which applies.
  *
- * A clone that was dropped leaves LOST in its place. There the flow is stale until it is exported
- * again, and the record tainted: a clone that would be reprocessed on a tainted record is lost too,
- * and so the flows that share the record follow, as far as it is needed and no further. The record
- * is whole with its next STATE.
+ * The helper drops clones, asks for their flow again, and until its state comes takes nothing of it.
+ * BARRIER waits there until no flow is stale. The shim knows nothing of it: what it gets of a flow
+ * in one epoch has no gap.
+ *
+ * A clone may be reprocessed on a shared record that lacks others' clones. What it makes of its flow
+ * may be WRONG then; so the whole group is exported again.
  */
 
 /* ---- the helper ---- */
@@ -18,23 +20,31 @@ inline ask_again(f, e)
 	fi
 }
 
-inline drop_clones(g) /* t, a, x, w, y, i are scratch */
+inline take_clones(g) /* out of the buffer; t, a, x, w, y, i are scratch */
 {
 	i = len(buf);
 	do
 	:: i > 0 ->
 		buf?t, a, x, w, y;
 		if
-		:: t == CLONE && a == g -> buf!LOST, a, x, w, 0
+		:: t == CLONE && a == g
 		:: else -> buf!t, a, x, w, y
 		fi; i--
 	:: else -> break
 	od;
 	t = 0; a = 0; x = 0; w = 0; y = 0;
 	buffered = buffered - clones[g];
-	clones[g] = 0;
+	clones[g] = 0
+}
+
+inline drop_clones(g)
+{
+	take_clones(g);
 	want[g] = got[g] + 1;
-	ask_again(g, got[g])
+	if
+	:: !stale[g] -> stale[g] = true; ask_again(g, got[g])
+	:: else /* the answer will be newer */
+	fi
 }
 
 inline overflow(f) /* a clone of f has no room: drop the largest flow's */
@@ -54,13 +64,19 @@ inline keep(f, e, v, p)
 {
 	if
 	:: e >= want[f] && buffered < B -> buf!CLONE, f, e, v, p; buffered++; clones[f]++
-	:: else -> buf!LOST, f, e, v, 0
+	:: else /* of a flow that is stale */
 	fi
 }
 
+#if F == 1
+#define NONE_STALE (!stale[0])
+#else
+#define NONE_STALE (!stale[0] && !stale[1])
+#endif
+
 #define WAITS (d_nodrop && buffered == B && sd?[CLONE, _, _, _, _, _] && !BUG_DROP_AFTER_PREPARE)
 
-proctype Helper() provided (ALIVE(dst))
+proctype Helper()
 {
 	byte m, f, e, v, p, g, a, x, w, y, i;
 	mtype r, t;
@@ -68,16 +84,20 @@ end:	do
 	:: atomic { nempty(sd) && nfull(buf) && !WAITS ->
 		sd?r, m, f, e, v, p;
 		if
-		:: m != d_id && !BUG_NO_MOVE_ID && r != RESET
+		:: m != d_id && !BUG_NO_MOVE_ID
 		:: else ->
 			if
-			:: r == RESET -> d_id = m; buf!RESET, 0, 0, 0, 0
-			:: r == STATE ->
+			:: r == STATE || r == ANSWER ->
 				if
-				:: f != REC -> got[f] = e
+				:: f != REC -> got[f] = e; take_clones(f); stale[f] = stale[f] && r != ANSWER
 				:: else
 				fi;
-				buf!STATE, f, e, v, p
+				buf!STATE, f, e, v, p;
+				if
+				:: waits && NONE_STALE -> buf!BARRIER, 0, 0, 0, 0; waits = false
+				:: else
+				fi
+			:: r == BARRIER && !NONE_STALE && !BUG_READY_STALE -> waits = true
 			:: r == CLONE ->
 				if
 				:: e >= want[f] && buffered == B -> overflow(f)
@@ -92,7 +112,6 @@ end:	do
 
 /* ---- the shim ---- */
 
-#define IN_SYNC(f) (d_state[f] != STALE)
 #define IS_OURS(f) (d_state[f] == COMMITTED || d_state[f] == UNKNOWN)
 
 #ifdef LOSSFREE /* the guarantee without order: no hold */
@@ -101,24 +120,12 @@ end:	do
 #define MAY_PASS(f) (d_state[f] == COMMITTED || d_state[f] == DOWNGRADED || (d_state[f] == UNKNOWN && finall))
 #endif
 
-inline lost(f)
-{
-	d_state[f] = STALE;
-	tainted = GROUP && !BUG_DROP_FLOW_ONLY
-}
-
 inline import(f, e, v, s)
 {
 	if
-	:: f == REC -> dst.rec = s; tainted = false
-	:: f < F && d_state[f] == COMMITTED ->
-		assert(d_id > move); /* I2: only after a reset */
-		if
-		:: !BUG_RESET_DONE_ONCE -> ds!DONE, d_id, f, e
-		:: else
-		fi
-	:: f < F && d_state[f] != COMMITTED ->
-		assert(!ready && d_state[f] != DOWNGRADED); /* I1, I2 */
+	:: f == REC -> dst.rec = s
+	:: f < F ->
+		assert(!ready && d_state[f] != DOWNGRADED && d_state[f] != COMMITTED); /* I1, I2 */
 		dst.flow[f] = s; d_e[f] = e; d_v[f] = v; d_state[f] = SYNC
 	fi
 }
@@ -126,18 +133,14 @@ inline import(f, e, v, s)
 inline reprocess(f, e, v, p)
 {
 	if
-	:: d_state[f] == STALE -> lost(f)
-	:: d_state[f] == COMMITTED || d_state[f] != STALE && e < d_e[f] && !BUG_V_UNCHECKED
-	:: d_state[f] != COMMITTED && d_state[f] != STALE && (e >= d_e[f] || BUG_V_UNCHECKED) ->
+	:: d_state[f] == COMMITTED || e != d_e[f] /* of no use any more */
+	:: else ->
 		if
-		:: !tainted && (e == d_e[f] && v == d_v[f] + 1 || BUG_V_UNCHECKED) ->
-			process(dst, f, p);
+		:: v == d_v[f] + 1 ->
+			redo(dst, f, p);
 			d_v[f] = v;
 			d_state[f] = (d_state[f] == DOWNGRADED -> DOWNGRADED : SYNC)
-		:: else ->
-			failed = failed || ready;
-			lost(f);
-			ask_again(f, e)
+		:: else -> failed = true
 		fi
 	fi
 }
@@ -145,17 +148,18 @@ inline reprocess(f, e, v, p)
 inline commit(f, e, v)
 {
 	if
-	:: d_state[f] == COMMITTED -> ds!DONE, d_id, f, e
-	:: d_state[f] != COMMITTED && d_state[f] != STALE && e == d_e[f] && (v == d_v[f] || BUG_FIN_UNCHECKED) ->
+	:: d_state[f] != COMMITTED && e == d_e[f] && v == d_v[f] ->
 		d_state[f] = COMMITTED;
 		ds!DONE, d_id, f, e
-	:: else -> failed = failed || d_id == move
+	:: else -> failed = true
 	fi
 }
 
-inline reset_shim()
+inline settle_downgraded() /* flows that S never had: no FIN comes for them */
 {
-	barrier = false; ready = false
+	for (f : 0 .. F - 1) {
+		d_state[f] = (d_state[f] == DOWNGRADED -> COMMITTED : d_state[f])
+	}
 }
 
 inline give(f, p)
@@ -173,7 +177,7 @@ inline make_room() /* the flow at the head gives up order */
 	if
 	:: len(hold) == H ->
 		hold?h, y;
-		d_state[h] = (d_state[h] == COMMITTED -> COMMITTED : DOWNGRADED);
+		d_state[h] = (MAY_PASS(h) && !BUG_DOWNGRADE_OWN -> d_state[h] : DOWNGRADED);
 		give(h, y); h = 0; y = 0
 	:: else
 	fi
@@ -189,26 +193,15 @@ inline take(f, p) /* a packet straight from the switch, or forwarded */
 
 inline forget()
 {
-	d_id = 0; d_nodrop = false; barrier = false; tainted = false; buffered = 0;
+	d_id = 0; d_nodrop = false; barrier = false; waits = false; buffered = 0;
 	do :: buf?_, _, _, _, _ :: empty(buf) -> break od;
 	for (f : 0 .. F - 1) {
 		dst.flow[f] = 0; d_state[f] = UNKNOWN;
-		d_e[f] = 0; d_v[f] = 0; got[f] = 0; want[f] = 0; clones[f] = 0
+		d_e[f] = 0; d_v[f] = 0; got[f] = 0; want[f] = 0; stale[f] = false; clones[f] = 0
 	}
 	f = 0;
 	dst.rec = 0;
 	d_over = true
-}
-
-inline finish() /* S is dead: what it delivered is what there is */
-{
-	for (f : 0 .. F - 1) {
-		if
-		:: d_state[f] != COMMITTED && d_state[f] != UNKNOWN -> d_state[f] = COMMITTED; unordered[f] = true
-		:: else
-		fi
-	}
-	f = 0; finall = true
 }
 
 #define HEAD_MAY_PASS(f) (hold?[f, _] && MAY_PASS(f))
@@ -218,7 +211,7 @@ inline finish() /* S is dead: what it delivered is what there is */
 #define MAY_RELEASE (HEAD_MAY_PASS(0) || HEAD_MAY_PASS(1))
 #endif
 
-proctype Shim() provided (ALIVE(dst))
+proctype Shim()
 {
 	byte f, e, v, p, h, y;
 	mtype r;
@@ -228,32 +221,21 @@ end:	do
 		if
 		:: r == STATE -> import(f, e, v, p)
 		:: r == CLONE -> buffered--; clones[f]--; reprocess(f, e, v, p)
-#ifdef LOSE_CLONE
-		:: r == CLONE && !lost_one -> buffered--; clones[f]--; lost_one = true
-#endif
-		:: r == LOST ->
-			if
-			:: !BUG_DROP_UNSAID && d_state[f] != COMMITTED -> lost(f)
-			:: else
-			fi
 		:: r == BARRIER -> barrier = true
 		:: r == FIN -> commit(f, e, v)
-		:: r == FINALL -> finall = true
+		:: r == FINALL -> finall = true; settle_downgraded()
 		:: r == FWD -> take(f, p)
-		:: r == RESET -> reset_shim()
 		fi; r = 0; f = 0; e = 0; v = 0; p = 0 }
 	:: atomic { swD?f, p -> take(f, p); f = 0; p = 0 }
 	:: atomic { nempty(hold) && MAY_RELEASE ->
 		hold?f, p; give(f, p); f = 0; p = 0 }
 
-	:: atomic { barrier && d_nodrop && !ready &&
-		    (EVERY(IN_SYNC) && !tainted || BUG_READY_STALE) ->
+	:: atomic { barrier && d_nodrop && !ready ->
 		ready = true }
 	:: atomic { finall && !committed && EVERY(IS_OURS) && empty(hold) -> committed = true }
 
 	:: atomic { toD?BEGIN -> d_id = move }
 	:: atomic { toD?PREPARE -> d_nodrop = true; prepared = true }
 	:: atomic { toD?ABORT -> forget() }
-	:: atomic { nempty(toD) && toD?[FINISH] && empty(sd) && empty(buf) -> toD?FINISH; finish() }
 	od
 }

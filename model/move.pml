@@ -6,12 +6,8 @@
  * SELECTIVE   only packets that change state are cloned
  * WITH_ABORT  the controller may give up at any stage before the route; MOVES: it tries again
  * STRAGGLERS  paths reorder: MARK may overtake a packet, which is then a FWD
- * LOSE_CLONE  a clone is lost at D and nothing tells but v
  * GROUP       the flows share a record (group.pml)
  */
-#ifdef LOSE_CLONE
-bool lost_one;
-#endif
 #include "protocol.pml"
 #ifdef STRAGGLERS
 #undef BUG_NO_GRACE
@@ -36,12 +32,6 @@ init {
 #endif
 	};
 	timeout;
-	if
-#ifdef LOSE_CLONE
-	:: failed -> assert(lost_one && !committed)
-#endif
-	:: else ->
-		assert(!failed && out == ALL && empty(swS) && empty(swD) && empty(sd));
-		assert(routed -> committed && s_over && EVERY(MOVED) : EVERY(STAYED))
-	fi
+	assert(!failed && out == ALL && empty(swS) && empty(swD) && empty(sd));
+	assert(routed -> committed && s_over && EVERY(MOVED) : EVERY(STAYED))
 }

@@ -4,7 +4,7 @@
  *
  * sd is S's out ring and the stream behind it, ds the way back; both are in order. buf is the buffer
  * of D's helper, with a cap of B clones, and the in ring behind it. Each record carries m, the number
- * of the move or, after a reset, of the connection.
+ * of the move.
  */
 #include "network.pml"
 #include "mutants.pml"
@@ -23,12 +23,11 @@
 #endif
 #define BUF (B + N + 2)
 
-mtype = { BEGIN, PREPARE, ABORT, REVERT, FINISH };		   /* C to S, C to D */
-mtype = { STATE, CLONE, BARRIER, FIN, FINALL, FWD, RESET };	   /* S to D */
+mtype = { BEGIN, PREPARE, ABORT };				   /* C to S, C to D */
+mtype = { STATE, ANSWER, CLONE, BARRIER, FIN, FINALL, FWD }; /* S to D */
 mtype = { REEXP, DONE };					   /* D to S */
 mtype = { LOCAL, CLONING, GAP, FINSENT, GONE };			   /* a flow at S */
-mtype = { UNKNOWN, SYNC, STALE, DOWNGRADED, COMMITTED };	   /* a flow at D */
-mtype = { LOST };						   /* in buf: a clone was here */
+mtype = { UNKNOWN, SYNC, DOWNGRADED, COMMITTED };	   /* a flow at D */
 
 #define REC F /* the f of a shared record's STATE */
 
@@ -50,19 +49,17 @@ bool moving, s_nodrop, barrier_sent, marked, finall_sent;
 bool dirty; /* D's copy of the record is not S's */
 mtype s_state[F] = LOCAL;
 byte s_e[F], s_v[F];
+bool asked[F]; /* by D */
 
 /* D: its helper */
 byte d_id, buffered;
 byte got[F];  /* e of the last STATE received */
 byte want[F]; /* clones of an e below this are not kept */
+bool stale[F]; /* REEXP has no answer yet */
 byte clones[F];
+bool waits; /* BARRIER, for the state of a stale flow */
 
 /* D: its shim */
 bool d_nodrop, barrier, finall;
-bool tainted; /* the record lacks a packet of a clone that was lost */
 mtype d_state[F] = UNKNOWN;
 byte d_e[F], d_v[F];
-
-#ifndef ALIVE
-#define ALIVE(party) true
-#endif

@@ -89,22 +89,10 @@ inline delete_all()
 	let_go()
 }
 
-inline reexport_all() /* the connection was reset: every flow without DONE, at the next e */
-{
-	for (f : 0 .. F - 1) {
-		if
-		:: s_state[f] != GONE && s_state[f] != LOCAL && !BUG_RESET_NO_REEXPORT -> s_state[f] = GAP
-		:: else
-		fi
-	}
-	f = 0; changed_alone();
-	barrier_sent = false; finall_sent = false
-}
-
 /* The linger is longer than any packet of the old route is on its way. */
 #define LINGERED (!swS?[PKT, _, _] && empty(hand) || BUG_NO_LINGER)
 
-proctype Source() provided (ALIVE(src))
+proctype Source()
 {
 	byte f, p, e, m;
 end:	do
@@ -125,17 +113,19 @@ end:	do
 	:: atomic { moving && marked && !finall_sent && EVERY(OFFERED) && ROOM(1) ->
 		finall_sent = true; sd!FINALL, s_id, 0, 0, 0, 0 }
 	:: atomic { moving && finall_sent && LINGERED &&
-		    (EVERY(TAKEN) || BUG_DELETE_BEFORE_DONE) ->
+		    EVERY(TAKEN) ->
 		delete_all() }
 
 	:: atomic { ds?[REEXP, _, _, _] ->
 		ds?REEXP, m, f, e;
 		if
-		:: m == s_id && (e == s_e[f] || BUG_REEXP_ANY_EPOCH) &&
-		   s_state[f] != LOCAL && s_state[f] != GONE ->
-			s_state[f] = GAP;
+		:: m == s_id && (e == s_e[f] || !BUG_REEXP_OLD_IGNORED) &&
+		   (s_state[f] == CLONING || s_state[f] == GAP) ->
+			s_state[f] = GAP; asked[f] = true;
+			changed_alone();
 			if
-			:: !BUG_REEXP_FLOW_ONLY -> changed_alone()
+			:: GROUP && !BUG_REEXP_FLOW_ONLY && s_state[F - 1 - f] == CLONING ->
+				s_state[F - 1 - f] = GAP /* the group goes with it */
 			:: else
 			fi
 		:: else
@@ -146,29 +136,32 @@ end:	do
 		:: m == s_id && e == s_e[f] && s_state[f] == FINSENT -> s_state[f] = GONE
 		:: else
 		fi; m = 0; f = 0; e = 0 }
-	:: atomic { ds?[RESET, _, _, _] ->
-		ds?RESET, m, _, _;
-		s_id = m; reexport_all(); m = 0 }
-
 	:: atomic { toS?BEGIN -> begin_source() }
 	:: atomic { toS?PREPARE -> s_nodrop = moving }
 	:: atomic { toS?ABORT -> let_go() }
-	:: atomic { toS?REVERT -> let_go() }
 	od
 }
 
+/* D's BARRIER may wait for what was asked for: with it comes the rest of its group, so that goes before. */
+#define OTHER(f)       (F - 1 - f)
+#define HAS_TO_WAIT(f) (GROUP && asked[f] && s_state[OTHER(f)] == GAP && !asked[OTHER(f)] && !BUG_GROUP_AFTER)
+
 /* A flow that leaves: the export, the export again, and FIN. */
-proctype SourceFlow(byte f) provided (ALIVE(src))
+proctype SourceFlow(byte f)
 {
 end:	do
 	:: atomic { moving && s_state[f] == LOCAL && src.flow[f] && TO_D(1) ->
 		clean();
 		sd!STATE, s_id, f, s_e[f], s_v[f], src.flow[f];
 		s_state[f] = CLONING }
-	:: atomic { moving && s_state[f] == GAP && TO_D(1) ->
+	:: atomic { moving && s_state[f] == GAP && !HAS_TO_WAIT(f) && TO_D(1) ->
 		clean();
 		s_e[f]++;
-		sd!STATE, s_id, f, s_e[f], s_v[f], src.flow[f];
+		if
+		:: asked[f] -> sd!ANSWER, s_id, f, s_e[f], s_v[f], src.flow[f]
+		:: else -> sd!STATE, s_id, f, s_e[f], s_v[f], src.flow[f]
+		fi;
+		asked[f] = false;
 		s_state[f] = CLONING }
 	:: atomic { moving && s_state[f] == CLONING && ROOM(1) &&
 		    (marked || BUG_FIN_BEFORE_MARK && routed) ->
