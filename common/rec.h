@@ -63,9 +63,12 @@ enum nf_rec_type {
 };
 
 enum nf_rec_flag {
-	NF_REC_GONE = 1, /* STATE: removed by the NF at S */
-	NF_REC_WIRE = 2, /* CLONE in an in ring: payload is the number (u64) of a tagged frame */
+	NF_REC_GONE = 1,   /* STATE: removed by the NF at S */
+	NF_REC_WIRE = 2,   /* CLONE in an in ring: payload is the number (u64) of a tagged frame */
+	NF_REC_ANSWER = 4, /* STATE: to a REEXP of this flow */
 };
+
+#define NF_REC_STREAM_FLAGS (NF_REC_GONE | NF_REC_ANSWER) /* those that helpers send */
 
 /* Header of every record. Payload follows; records are padded to 8 bytes in the ring. */
 struct nf_rec {

@@ -410,9 +410,9 @@ static int get_record(const Nfpb__Record *in, struct nf_msg *m)
 	struct nf_rec *r = &m->record.hdr;
 
 	if (in->type == 0 || in->type > 255 || !known_rec(in->type) || in->scope > 3 ||
-	    in->flags > NF_REC_GONE || in->capture > 255 || in->thread >= NF_THREADS ||
-	    in->nsec >= 1000000000u || in->payload.len > NF_REC_MAX - sizeof(*r) ||
-	    get_flow(&in->flow, &r->flow))
+	    in->flags & ~(uint32_t)NF_REC_STREAM_FLAGS || in->capture > 255 ||
+	    in->thread >= NF_THREADS || in->nsec >= 1000000000u ||
+	    in->payload.len > NF_REC_MAX - sizeof(*r) || get_flow(&in->flow, &r->flow))
 		return -EPROTO;
 	r->len = (uint32_t)(sizeof(*r) + in->payload.len);
 	r->type = (uint8_t)in->type;

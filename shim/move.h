@@ -38,7 +38,8 @@ struct nf_mflow {
 	uint32_t epoch;	  /* e */
 	uint64_t version; /* v */
 	bool imported;	  /* D: STATE came */
-	bool again;	  /* S: in nf_move.again */
+	bool again;	  /* S: to be exported again, in nf_move.again or asked */
+	bool asked;	  /* S: by D */
 	TAILQ_ENTRY(nf_mflow) next_again;
 	UT_hash_handle hh;
 };
@@ -88,9 +89,9 @@ struct nf_move {
 	uint64_t drops_at_begin; /* of the capture handle */
 	uint64_t bytes_in;	 /* packets of the space, for the wait limit */
 	uint64_t began;		 /* ns */
-	TAILQ_HEAD(nf_again, nf_mflow) again; /* S: flows to be exported again */
-	bool group_lost;		      /* S: … and those that share a record with them */
-	struct nf_mflow *cursor;	      /* flow that the next slice looks at */
+	TAILQ_HEAD(nf_again, nf_mflow) again, asked; /* S: in this order */
+	bool group_lost;	 /* S: … and flows that share a record with the asked */
+	struct nf_mflow *cursor; /* flow that the next slice looks at */
 	struct nf_rec_stats stats;
 };
 

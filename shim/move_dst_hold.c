@@ -115,6 +115,8 @@ static void downgrade(const struct nfshim_flow *key)
 {
 	struct nf_mflow *f = nf_move_find(key);
 
+	if (nf_dst_may_pass(f))
+		return; /* it waits for nothing but its turn */
 	if (!f) {
 		f = nf_move_add(key, NF_FLOW_SYNC);
 		if (!f)

@@ -295,6 +295,7 @@ void nf_src_begin(const struct nf_rec *r)
 	(void)r;
 	nf_move.walk.scope = NFSHIM_PER_FLOW;
 	TAILQ_INIT(&nf_move.again);
+	TAILQ_INIT(&nf_move.asked);
 	nf_pause("begin-src");
 	nf_report(NF_REC_BEGUN, 0, NULL, 0, NULL, 0);
 }

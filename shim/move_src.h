@@ -35,6 +35,7 @@ bool nf_src_export_slice(struct nf_slice *sl); /* true if there is more */
 void nf_src_gap(struct nf_mflow *f);	      /* here, for want of room */
 void nf_src_reexp(const struct nf_rec *r);    /* at the destination, which says so */
 void nf_src_lose_group(void);		      /* … and of those that share records with it */
+void nf_src_again_done(struct nf_mflow *f);   /* it is exported */
 bool nf_src_again_pending(void);	      /* something can be exported again now */
 bool nf_src_again_slice(struct nf_slice *sl); /* true if there is more */
 

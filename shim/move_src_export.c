@@ -10,9 +10,10 @@
 
 #define BLOB_MAX (NF_REC_MAX - sizeof(struct nf_rec))
 
-/* STATE of @key. 0, -ENOENT: the NF has none, -ENOBUFS: ring full, other: reported. */
-static int send_state(enum nfshim_scope scope, const struct nfshim_flow *key, uint32_t epoch,
-		      uint64_t version)
+/* STATE of @key; of a flow: @f. 0, -ENOENT: the NF has none, -ENOBUFS: ring full, other: reported.
+ */
+static int send_state(enum nfshim_scope scope, const struct nfshim_flow *key,
+		      const struct nf_mflow *f)
 {
 	const struct nfshim_hooks *k = &nf_provider.hooks;
 	uint8_t *blob = nf_scratch();
@@ -37,16 +38,19 @@ static int send_state(enum nfshim_scope scope, const struct nfshim_flow *key, ui
 	r->scope = (uint8_t)scope;
 	r->move = nf_move.id;
 	r->flow = *key;
-	r->epoch = epoch;
-	r->version = version;
+	if (f) {
+		r->epoch = f->epoch;
+		r->version = f->version;
+		r->flags = f->asked ? NF_REC_ANSWER : 0;
+	}
 	memcpy(r + 1, blob, (size_t)n);
-	if (nf_evlog_on && scope == NFSHIM_PER_FLOW) /* before D can import it */
-		nf_evlog_put(NF_EV_EXPORT, 0, key, version, epoch, false);
+	if (f) /* before D can import it */
+		nf_move_log(NF_EV_EXPORT, f);
 	nf_src_commit(r);
 	nf_move.stats.state_bytes += (uint64_t)n;
-	if (scope != NFSHIM_PER_FLOW) {
+	if (!f) {
 		nf_move.stats.records++;
-	} else if (epoch) {
+	} else if (f->epoch) {
 		nf_move.stats.again++;
 		nf_move.stats.again_bytes += (uint64_t)n;
 	} else {
@@ -64,7 +68,7 @@ static int clean_record(struct nf_mrecord *r)
 		return -ENOMEM;
 	if (r->exported && !r->dirty)
 		return 0;
-	err = send_state(NFSHIM_MULTI_FLOW, &r->key, 0, 0);
+	err = send_state(NFSHIM_MULTI_FLOW, &r->key, NULL);
 	if (err && err != -ENOENT)
 		return err;
 	r->exported = true;
@@ -94,7 +98,7 @@ static int send_gone(const struct nf_mflow *f)
 	r->len = sizeof(*r);
 	r->type = NF_REC_STATE;
 	r->scope = NFSHIM_PER_FLOW;
-	r->flags = NF_REC_GONE;
+	r->flags = NF_REC_GONE | (f->asked ? NF_REC_ANSWER : 0);
 	r->move = nf_move.id;
 	r->flow = f->key;
 	r->epoch = f->epoch;
@@ -108,7 +112,7 @@ int nf_src_export_flow(struct nf_mflow *f)
 	int err = nf_src_clean_records_of(&f->key);
 
 	if (!err)
-		err = send_state(NFSHIM_PER_FLOW, &f->key, f->epoch, f->version);
+		err = send_state(NFSHIM_PER_FLOW, &f->key, f);
 	if (err == -ENOENT) { /* freed since it was seen: it begins anew, on both sides */
 		f->version = 0;
 		err = f->epoch ? send_gone(f) : 0;
@@ -118,9 +122,7 @@ int nf_src_export_flow(struct nf_mflow *f)
 	if (err)
 		return err;
 	f->state = NF_FLOW_CLONING;
-	if (f->again)
-		TAILQ_REMOVE(&nf_move.again, f, next_again);
-	f->again = false;
+	nf_src_again_done(f);
 	return 0;
 }
 

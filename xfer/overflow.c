@@ -14,7 +14,7 @@
 
 struct nf_stale_flow {
 	struct nf_flow_id id;
-	uint32_t epoch; /* of the clones that were dropped */
+	uint32_t epoch; /* newest of the clones that were dropped */
 	bool asked;
 	TAILQ_ENTRY(nf_stale_flow) next; /* unless asked */
 	UT_hash_handle hh;
@@ -36,8 +36,12 @@ static struct nf_stale_flow *find(const struct nf_overflow *o, const struct nf_r
 
 static bool add(struct nf_overflow *o, const struct nf_rec *r)
 {
-	struct nf_stale_flow *s;
+	struct nf_stale_flow *s = find(o, r);
 
+	if (s) { /* the answer is still to come, and will be newer */
+		s->epoch = r->epoch;
+		return true;
+	}
 	if (HASH_COUNT(o->stale) >= STALE_MAX)
 		return false;
 	s = calloc(1, sizeof(*s));
@@ -74,7 +78,7 @@ static bool wants_state(struct nf_xfer *x, struct nf_stale_flow *s, const struct
 	if (!r->epoch)
 		return true;
 	mv->overflow.dropped += nf_buffer_drop(&mv->buf, r);
-	if (s)
+	if (s && r->flags & NF_REC_ANSWER)
 		drop_of(&mv->overflow, s);
 	return true;
 }
@@ -88,8 +92,10 @@ bool nf_overflow_wants(struct nf_xfer *x, const struct nf_rec *r)
 	case NF_REC_STATE:
 		return wants_state(x, s, r);
 	case NF_REC_CLONE:
-		o->dropped += s != NULL;
-		return !s;
+		if (!s || r->epoch > s->epoch)
+			return true;
+		o->dropped++;
+		return false;
 	case NF_REC_BARRIER:
 		if (!o->stale)
 			return true;

@@ -35,7 +35,7 @@ static bool one_of(uint64_t set, unsigned type)
 /* Form, so that the peer's decoder will not stumble over it. */
 static bool well_formed(const struct nf_rec *r)
 {
-	return r->scope <= SCOPES && r->flags <= NF_REC_GONE && r->nsec < 1000000000u &&
+	return r->scope <= SCOPES && !(r->flags & ~NF_REC_STREAM_FLAGS) && r->nsec < 1000000000u &&
 	       r->flow.kind <= NFSHIM_KIND_OTHER;
 }
 

@@ -143,7 +143,7 @@ static void fill_record(void)
 	*r = (struct nf_rec){.len = sizeof(*r) + 1500,
 			     .type = NF_REC_STATE,
 			     .scope = 2,
-			     .flags = NF_REC_GONE,
+			     .flags = NF_REC_GONE | NF_REC_ANSWER,
 			     .capture = 9,
 			     .move = 1,
 			     .version = 2,

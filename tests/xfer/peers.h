@@ -23,8 +23,9 @@ struct shim {
 	struct nf_conn *c;
 	struct nf_ring *in, *out;
 	struct nf_msg_status status;
-	bool frozen;	    /* takes nothing from the in ring */
-	uint32_t epoch;	    /* of what it says */
+	bool frozen;	/* takes nothing from the in ring */
+	uint32_t epoch; /* of what it says */
+	uint8_t flags;
 	unsigned links;	    /* times a helper has linked */
 	struct nf_rec *got; /* headers of all records taken */
 	size_t ngot, cap;
