@@ -115,7 +115,7 @@ BUILD_PACKAGES=(cmake ninja-build gcc g++ libc6-dev pkg-config libpcap-dev libpr
 LAB_PACKAGES=(iproute2 ethtool nftables tcpreplay tcpdump prads procps python3)
 # shellcheck disable=SC2034 # for those who source this
 TEST_PACKAGES=("${BUILD_PACKAGES[@]}" "${LAB_PACKAGES[@]}" valgrind strace binutils
-	gdb p0f softflowd ngrep darkstat libndpi-bin argus-server)
+	gdb p0f softflowd ngrep darkstat libndpi-bin argus-server spin)
 # shellcheck disable=SC2034
 DEMO_PACKAGES=("${BUILD_PACKAGES[@]}" "${LAB_PACKAGES[@]}" nginx-light)
 
