@@ -6,7 +6,7 @@
 
 #include "siphash.h"
 
-uint32_t nf_flow_hash(const void *key, unsigned len)
+uint32_t nf_keyed_hash(const void *key, unsigned len)
 {
 	static uint8_t secret[NF_SIPHASH_KEY];
 	static int drawn;

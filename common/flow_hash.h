@@ -11,9 +11,9 @@
 
 #include "rec.h"
 
-uint32_t nf_flow_hash(const void *key, unsigned len);
+uint32_t nf_keyed_hash(const void *key, unsigned len);
 
-#define HASH_FUNCTION(key, len, hash) ((hash) = nf_flow_hash(key, len))
+#define HASH_FUNCTION(key, len, hash) ((hash) = nf_keyed_hash(key, len))
 #define HASH_NONFATAL_OOM	      1
 #include <uthash.h>
 
