@@ -91,6 +91,7 @@ static struct nf_rec_stats up_to_now(const struct nf_move_side *s)
 	now.clones = most(now.clones, p->clones);
 	now.clone_bytes = most(now.clone_bytes, p->clone_bytes);
 	now.fwd = most(now.fwd, p->fwd);
+	now.again = most(now.again, p->again);
 	return now;
 }
 

@@ -32,6 +32,7 @@ right move    -DSTRAGGLERS
 right move    -DH=1
 right move    -DWITH_ABORT -DMOVES=2 -DN=3
 right group   -DN=3
+right group   -DN=3 -DB=2
 wrong move    -DBUG_GAP_UNSEEN=1
 wrong move    -DBUG_BARRIER_IN_GAP=1
 wrong move    -DBUG_FIN_BEFORE_MARK=1
@@ -50,6 +51,7 @@ wrong group   -DBUG_RECORD_DIRTY=1 -DN=3
 wrong group   -DBUG_GROUP_AFTER=1 -DN=3
 wrong group   -DBUG_REEXP_FLOW_ONLY=1 -DN=3
 wrong group   -DBUG_REEXP_OLD_IGNORED=1 -DN=3
+wrong group   -DBUG_STATE_DROPS=1 -DN=3 -DB=2
 '
 LARGE='
 right move    -DN=6 -DB=2

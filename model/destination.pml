@@ -89,7 +89,12 @@ end:	do
 			if
 			:: r == STATE || r == ANSWER ->
 				if
-				:: f != REC -> got[f] = e; take_clones(f); stale[f] = stale[f] && r != ANSWER
+				:: f != REC ->
+					got[f] = e; stale[f] = stale[f] && r != ANSWER;
+					if
+					:: BUG_STATE_DROPS -> take_clones(f)
+					:: else
+					fi
 				:: else
 				fi;
 				buf!STATE, f, e, v, p;

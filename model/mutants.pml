@@ -22,6 +22,9 @@
 #ifndef BUG_DROP_UNSAID
 #define BUG_DROP_UNSAID 0 /* drops a flow's clones without REEXP */
 #endif
+#ifndef BUG_STATE_DROPS
+#define BUG_STATE_DROPS 0 /* state that comes again drops older clones that others of the group need */
+#endif
 #ifndef BUG_READY_STALE
 #define BUG_READY_STALE 0 /* BARRIER does not wait for stale flows */
 #endif

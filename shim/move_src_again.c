@@ -90,15 +90,20 @@ static bool has_lost(const struct nfshim_flow *flow)
 	return false;
 }
 
+/* The NF waits meanwhile: what so many looks at all flows do not settle is taken as one group. */
+#define PASSES_MAX 4
+
 void nf_src_lose_group(void)
 {
 	struct nf_mflow *f;
 	bool more = nf_move.group_lost;
 
-	while (more) {
+	for (int pass = 0; more; pass++) {
 		more = false;
 		for (f = nf_move.flows; f; f = f->hh.next) {
-			if ((f->state != NF_FLOW_CLONING && !f->again) || !has_lost(&f->key))
+			if (f->state != NF_FLOW_CLONING && !f->again)
+				continue;
+			if (pass < PASSES_MAX && !has_lost(&f->key))
 				continue;
 			if (f->state == NF_FLOW_CLONING)
 				queue(f);

@@ -46,6 +46,8 @@ static const char *check(const struct nf_xfer *x, const struct nf_msg *m)
 		return "sent a record of a packet thread that there is not";
 	if ((mv->finall & 1u << r->thread) && r->type != NF_REC_FWD)
 		return "sent more than stragglers after its last word";
+	if (r->type == NF_REC_CLONE && r->flow.kind == NFSHIM_KIND_HOST)
+		return "sent a packet of something that is no flow";
 	if (r->type == NF_REC_STATE && !r->scope)
 		return "sent state without a scope";
 	if ((r->type == NF_REC_BARRIER || r->type == NF_REC_FIN || r->type == NF_REC_FINALL) &&

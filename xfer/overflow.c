@@ -68,18 +68,14 @@ static void drop_of(struct nf_overflow *o, struct nf_stale_flow *s)
 	free(s);
 }
 
-/* State that comes again makes the older clones of its flow useless. */
-static bool wants_state(struct nf_xfer *x, struct nf_stale_flow *s, const struct nf_rec *r)
+/* Older clones of its flow that wait here are applied before it, in order: others of its group may
+ * need what they make of a record. */
+static bool wants_state(struct nf_overflow *o, struct nf_stale_flow *s, const struct nf_rec *r)
 {
-	struct nf_xmove *mv = &x->move;
-
 	if (s && r->epoch <= s->epoch)
 		return false;
-	if (!r->epoch)
-		return true;
-	mv->overflow.dropped += nf_buffer_drop(&mv->buf, r);
 	if (s && r->flags & NF_REC_ANSWER)
-		drop_of(&mv->overflow, s);
+		drop_of(o, s);
 	return true;
 }
 
@@ -90,7 +86,7 @@ bool nf_overflow_wants(struct nf_xfer *x, const struct nf_rec *r)
 
 	switch (r->type) {
 	case NF_REC_STATE:
-		return wants_state(x, s, r);
+		return wants_state(o, s, r);
 	case NF_REC_CLONE:
 		if (!s || r->epoch > s->epoch)
 			return true;

@@ -135,9 +135,9 @@ START_TEST(bytes)
 }
 END_TEST
 
-/* State of a new epoch that nobody asked for (its flow shares a record with one that was asked
- * for): the older clones that still wait are not given to the NF. */
-START_TEST(state_outdates_clones)
+/* State of a new epoch that nobody asked for (a gap, or its flow is of a group that was asked for):
+ * the older clones that still wait come before it, all of them. */
+START_TEST(state_waits_its_turn)
 {
 	uint64_t v = 0;
 
@@ -154,8 +154,25 @@ START_TEST(state_outdates_clones)
 	lab.d.frozen = false;
 	both_prepared(MOVE);
 	dest_ready(MOVE);
-	ck_assert_uint_lt(shim_count(&lab.d, NF_REC_CLONE), 1000);
+	clones_in_order(v);
 	ck_assert_uint_eq(version_of(LARGE), v);
+	lab_down();
+}
+END_TEST
+
+/* What is no flow cannot be stale: nobody would answer. */
+START_TEST(clone_of_a_host)
+{
+	struct nf_msg_event *e;
+
+	lab_up();
+	both_begun(MOVE, (struct nf_msg_begin){.wait_ms = 20000});
+	lab.s.kind = NFSHIM_KIND_HOST;
+	shim_say(&lab.s, NF_REC_CLONE, MOVE, 1, LARGE, 100);
+	lab.s.kind = NFSHIM_KIND_FLOW;
+	e = wait_event(&lab.hd, NF_EVENT_REC, NF_REC_FAILED);
+	ck_assert_ptr_nonnull(strstr(e->text, "no flow"));
+	ck_assert_uint_eq(shim_count(&lab.d, NF_REC_CLONE), 0);
 	lab_down();
 }
 END_TEST
@@ -167,6 +184,7 @@ TCase *overflow_cases(void)
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, packets);
 	tcase_add_test(t, bytes);
-	tcase_add_test(t, state_outdates_clones);
+	tcase_add_test(t, state_waits_its_turn);
+	tcase_add_test(t, clone_of_a_host);
 	return t;
 }

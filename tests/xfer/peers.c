@@ -213,6 +213,7 @@ bool shim_try(struct shim *s, enum nf_rec_type t, uint64_t move, uint64_t versio
 	r->version = version;
 	r->epoch = s->epoch;
 	r->flags = s->flags;
+	r->flow.kind = s->kind;
 	r->flow.addr[0][0] = 10;
 	memcpy(r->flow.addr[1], &flow, sizeof(flow));
 	r->flow.ethertype = 0x0800;

@@ -25,7 +25,7 @@ struct shim {
 	struct nf_msg_status status;
 	bool frozen;	/* takes nothing from the in ring */
 	uint32_t epoch; /* of what it says */
-	uint8_t flags;
+	uint8_t flags, kind;
 	unsigned links;	    /* times a helper has linked */
 	struct nf_rec *got; /* headers of all records taken */
 	size_t ngot, cap;
