@@ -248,13 +248,9 @@ END_TEST
  * wait. */
 START_TEST(waits_are_served)
 {
-	starts_with_a_clone(waits[_i]);
-	send_clone(2, 1, 901, 2);
-	send_clone(1, 2, 902, 1);
-	nf_gets_clones(3);
-	aborted_and_goes_on("sw0");
-	for (int at = -1; (at = diary_find(PLAY_WAITED, 0, (unsigned)at + 1)) >= 0;)
-		ck_assert_int_eq(play->diary[at].n, 1); /* the doorbell is not among them */
+	trace("0 1 0q");
+	nf_start(waits[_i], 0, "", "live:nf0");
+	clones_come_to_a_wait();
 }
 END_TEST
 
@@ -263,15 +259,7 @@ START_TEST(waits_release)
 {
 	trace("0 1 2 0 1 2q");
 	nf_start(waits[_i], 0, "", "live:nf0");
-	begin_dst(1000);
-	send_state(1, 0, 7);
-	make_ready();
-	trace_send("sw0");
-	nf_has_seen(6);
-	ck_assert_uint_eq(diary_count(PLAY_PACKET), 0);
-	send_flow(NF_REC_FIN, 1, 0);
-	send_order(NF_REC_FINALL);
-	everything_came();
+	held_packets_come_back();
 }
 END_TEST
 

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 
 #include "cases.h"
+#include "destination.h"
+#include "source.h"
 
 static const char *const readers[] = {"socket-recv",	 "socket-recvfrom", "socket-recvmsg",
 				      "socket-recvmmsg", "socket-read",	    "socket-filter",
@@ -23,20 +25,6 @@ static void start(const char *reader, const char *pauses)
 					"echo 0 >/proc/sys/net/ipv4/conf/all/rp_filter"),
 				 0);
 	nf_start(reader, 0, pauses, "live:nf0");
-}
-
-static void begin_dst(void)
-{
-	helper_up();
-	send_begin(NF_REC_BEGIN_DST, NULL);
-	expect(NF_REC_BEGUN);
-}
-
-static void everything_came(void)
-{
-	nf_ends();
-	all_given(0, trace_len() - 1);
-	output_is_whole();
 }
 
 /* Clones have the source's time, packets the capture's. */
@@ -61,19 +49,8 @@ START_TEST(clones_are_given)
 {
 	trace("0 1 0q");
 	start(readers[_i], "");
-	begin_dst();
-	send_clone(1, 1, 900, 1);
-	nf_gets_clones(1);
-	send_clone(2, 1, 901, 2);
-	send_clone(1, 2, 902, 1);
-	nf_gets_clones(3);
-	send_order(NF_REC_ABORT);
-	expect(NF_REC_OVER);
-	trace_send("sw0");
-	everything_came();
+	clones_come_to_a_wait();
 	times_are_right();
-	for (int at = -1; (at = diary_find(PLAY_WAITED, 0, (unsigned)at + 1)) >= 0;)
-		ck_assert_int_eq(play->diary[at].n, 1); /* the doorbell is not among them */
 }
 END_TEST
 
@@ -81,18 +58,7 @@ START_TEST(held_packets_are_released)
 {
 	trace("0 1 2 0 1 2q");
 	start(readers[_i], "");
-	begin_dst();
-	send_state(1, 0, 7);
-	send_order(NF_REC_PREPARE);
-	expect(NF_REC_PREPARED);
-	send_order(NF_REC_BARRIER);
-	expect(NF_REC_READY);
-	trace_send("sw0");
-	nf_has_seen(6);
-	ck_assert_uint_eq(diary_count(PLAY_PACKET), 0);
-	send_flow(NF_REC_FIN, 1, 0);
-	send_order(NF_REC_FINALL);
-	everything_came();
+	held_packets_come_back();
 }
 END_TEST
 
@@ -118,18 +84,8 @@ START_TEST(clones_are_made)
 	nf_waits_in(3);
 	ck_assert_uint_eq(got_so_far(NF_REC_CLONE), 3);
 	atomic_store(&play->go, true);
-	send_order(NF_REC_PREPARE);
-	nf_reaches(mark);
-	expect(NF_REC_BARRIER);
-	nf_goes_on(mark);
-	expect(NF_REC_FINALL);
-	for (unsigned i = 0; i < 3; i++)
-		send_flow(NF_REC_DONE, i, 0);
-	expect(NF_REC_RELEASED);
-	expect(NF_REC_OVER);
-	copies_are_exact(3);
-	nf_goes_on(mark + 1);
-	everything_came();
+	source_goes_to_mark(mark);
+	source_is_done(mark);
 	ck_assert_int_eq(play->diary[diary_find(PLAY_RECEIVED, 0, 0)].n, trace_len() - 1);
 	ck_assert_int_eq(play->diary[diary_find(PLAY_FILTER, 0, 0)].n, filters ? 4 : 0);
 }
@@ -210,7 +166,7 @@ START_TEST(two_sockets)
 {
 	trace("0q");
 	nf_start(readers[READERS - WAITERS + _i], 0, "", "live:nf0,nf1");
-	begin_dst();
+	begin_dst(1000);
 	send_clone_of(1, 1, 1, 900);
 	nf_gets_clones(1);
 	send_clone_of(0, 2, 1, 901);
@@ -288,7 +244,7 @@ START_TEST(handler_leaves_the_call)
 	trace("0 1 2 0 1 2");
 	last = trace_len();
 	start(readers[_i], "2");
-	begin_dst();
+	begin_dst(1000);
 	trace_send("sw0");
 	nf_reaches(2);
 	nf_is_sent(SIGUSR1);

@@ -4,6 +4,7 @@
  * with a state of its own. Each has its part of a move, as if it were alone.
  */
 #include "cases.h"
+#include "destination.h"
 #include "stage_in.h"
 
 #include <fcntl.h>
@@ -131,10 +132,7 @@ START_TEST(one_window_is_not_the_others)
 	nf_has_seen(2);
 	send_clone_of(1, 1, 1, 901);
 	nf_gets_clones(2);
-	send_order(NF_REC_PREPARE);
-	expect(NF_REC_PREPARED);
-	send_order(NF_REC_BARRIER);
-	expect(NF_REC_READY);
+	make_ready();
 	send_flow(NF_REC_FIN, 1, 1);
 	send_order(NF_REC_FINALL);
 	expect(NF_REC_COMMITTED);
@@ -188,10 +186,7 @@ START_TEST(one_jumps)
 	helper_speaks_to(1);
 	send_clone_of(1, 1, 1, 901);
 	nf_gets_clones(2);
-	send_order(NF_REC_PREPARE);
-	expect(NF_REC_PREPARED);
-	send_order(NF_REC_BARRIER);
-	expect(NF_REC_READY);
+	make_ready();
 	atomic_store(&play->go, true);
 	helper_speaks_to(0);
 	send_order(NF_REC_PREPARE);

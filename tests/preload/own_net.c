@@ -28,3 +28,15 @@ int own_net(void)
 	perror("loopback");
 	exit(1);
 }
+
+void one_cpu(void)
+{
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET(sched_getcpu(), &one);
+	if (sched_setaffinity(0, sizeof(one), &one) == 0)
+		return;
+	perror("sched_setaffinity");
+	exit(1);
+}

@@ -8,4 +8,7 @@
  * there; where that is not allowed the program ends with SKIP. */
 int own_net(void);
 
+/* The loopback's queue is per CPU: on one, frames arrive in order and together. */
+void one_cpu(void);
+
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What input calls on packet sockets tell a program, one line each: sockets.sh
+ * What input calls on packet sockets tell a program, one line each: alike.sh
  * compares the lines with and without the shim. On the loopback of a network
  * namespace of its own.
  */
@@ -13,7 +13,6 @@
 #include <net/if.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -29,7 +28,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SKIP	77
+#include "own_net.h"
+
 #define WAIT_MS 10
 #define LEN	60
 #define TAGGED	2 /* the kind of frame with a VLAN tag */
@@ -447,30 +447,6 @@ static void other_descriptors(void)
 
 /* ---- the net ---- */
 
-/* The loopback's queue is per CPU: there, frames arrive in order and together. */
-static void one_cpu(void)
-{
-	cpu_set_t one;
-
-	CPU_ZERO(&one);
-	CPU_SET(sched_getcpu(), &one);
-	if (sched_setaffinity(0, sizeof(one), &one) < 0)
-		die("sched_setaffinity");
-}
-
-static void own_net(void)
-{
-	struct ifreq r = {.ifr_name = "lo", .ifr_flags = IFF_UP};
-
-	if (unshare(CLONE_NEWNET) < 0) {
-		printf("skip: not allowed to make a network namespace\n");
-		exit(SKIP);
-	}
-	sender = socket(AF_PACKET, SOCK_RAW, 0);
-	if (sender < 0 || ioctl(sender, SIOCSIFFLAGS, &r) < 0)
-		die("lo");
-}
-
 static int open_socket(int type, int protocol)
 {
 	struct sockaddr_ll at = {.sll_family = AF_PACKET,
@@ -519,8 +495,7 @@ static void each_type(int type)
 int main(void)
 {
 	one_cpu();
-	own_net();
-	sender = open_socket(SOCK_RAW, 0);
+	sender = own_net();
 	witness = open_incoming(SOCK_RAW);
 	each_type(SOCK_RAW);
 	each_type(SOCK_DGRAM);

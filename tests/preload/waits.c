@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What waits and input calls tell a program about its descriptors, one line
- * each: waits.sh compares the lines with and without the shim. It captures on
+ * each: alike.sh compares the lines with and without the shim. It captures on
  * the loopback of a network namespace of its own.
  */
 #include <errno.h>
 #include <pcap/pcap.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -245,17 +244,6 @@ static void epoll_changes(void)
 	epoll_ctl(epfd, EPOLL_CTL_DEL, fd, NULL);
 	wait_once(EPOLL, "taken out", WAIT_MS);
 	next("afterwards");
-}
-
-/* The loopback's queue is per CPU: there, frames arrive in order and together. */
-static void one_cpu(void)
-{
-	cpu_set_t one;
-
-	CPU_ZERO(&one);
-	CPU_SET(sched_getcpu(), &one);
-	if (sched_setaffinity(0, sizeof(one), &one) < 0)
-		die("sched_setaffinity");
 }
 
 static void open_capture(void)
